@@ -1,0 +1,54 @@
+package chain
+
+import "time"
+
+// Op says what a Request asks.
+type Op uint8
+
+const (
+	// OpSync reads the metagraph with its hyperparameters at the newest
+	// finalised block. Reply.Metagraph is set.
+	OpSync Op = iota + 1
+	// OpSetWeights sends Weights in the clear. Refused with
+	// CommitRevealEnabled where the subnet wants commits.
+	OpSetWeights
+	// OpCommitWeights sends Commit, the hash of a later reveal.
+	OpCommitWeights
+	// OpRevealWeights sends Weights with the Salt of an earlier commit.
+	OpRevealWeights
+	// OpServeAxon announces Axon.
+	OpServeAxon
+)
+
+// String is the word in traces.
+func (o Op) String() string {
+	if int(o) < len(opNames) {
+		return opNames[o]
+	}
+	return "unknown"
+}
+
+var opNames = [...]string{"none", "sync", "set_weights", "commit_weights", "reveal_weights", "serve_axon"}
+
+// Request is one question or extrinsic. It is data: a port carries it, a
+// recording holds its bytes.
+type Request struct {
+	Op         Op
+	Hotkey     Hotkey // who asks; the live client signs with this key
+	Weights    Weights
+	VersionKey uint64
+	Commit     [32]byte
+	Salt       []uint16
+	Axon       Axon
+}
+
+// Reply answers a Request. A refusal by the chain is data too (Code), so that
+// it survives a recording; the port's own error says only that the outcome is
+// unknown or that nothing was sent.
+type Reply struct {
+	Code      Code // OK or the chain's refusal
+	Head      Block
+	HeadAt    time.Time
+	Included  Block      // the block the extrinsic is in; one refused on dispatch is in a block too
+	Metagraph *Metagraph // OpSync only
+}

@@ -1,0 +1,299 @@
+package node
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/chain"
+	"bettensor/node/wire"
+	"bettensor/sched"
+)
+
+// Games a validator tells of: the original's window around now.
+const (
+	gamesBack  = 4 * 24 * time.Hour
+	gamesAhead = 8 * 24 * time.Hour
+)
+
+// pageBytes of one game_update: what a slow link takes without holding up a
+// confirmation behind it.
+const pageGames = 100
+
+// communication is the validator's Communication service: sessions with miners.
+//
+// frame ─► session ─► prediction_received;  stored, rejected ─► confirmation;  games_updated ─► broadcast
+type communication struct {
+	idle
+	named
+	v        *Validator
+	scope    *sched.Scope
+	sessions map[wire.Conn]*session
+	byHotkey map[chain.Hotkey]*session
+	auths    wire.AuthNonces
+	scan     *sched.Timer
+	buf      []byte
+	stats    struct {
+		opened, refused, replaced, timedOut   uint64
+		frames, predictions, heartbeats       uint64
+		confirmed, rejected, broadcasts, sent uint64
+		unasked                               uint64
+		errors                                [wire.Errors]uint64
+	}
+}
+
+type session struct {
+	conn   wire.Conn
+	remote string
+	hotkey chain.Hotkey // empty until authenticated
+	since  time.Time
+	heard  time.Time
+	nonces wire.NonceWindow
+}
+
+func newCommunication(v *Validator, s *sched.Scope) *communication {
+	c := &communication{named: "communication", v: v, scope: s,
+		sessions: map[wire.Conn]*session{}, byHotkey: map[chain.Hotkey]*session{}}
+	c.scan = s.Timer("sessions", c.sweep)
+	s.OnClose(c.hangUpAll)
+	v.PredictionStored.Subscribe(s, func(e *PredictionStored) {
+		c.confirm(e.Hotkey, wire.Confirmation{ID: e.ID, OK: true, Message: "Prediction validated successfully"})
+	})
+	v.PredictionRejected.Subscribe(s, func(e *PredictionRejected) {
+		c.confirm(e.Hotkey, wire.Confirmation{ID: e.ID, Code: e.Code, Message: e.Message})
+	})
+	v.topics.games.Subscribe(s, func(e *GamesUpdated) { c.broadcast(e.Games) })
+	v.topics.metagraph.Subscribe(s, func(e *MetagraphUpdated) { c.dropUnregistered() })
+	return c
+}
+
+func (c *communication) start() { c.scan.Arm(c.v.cfg.AuthDeadline) }
+
+func (c *communication) receive(e *wire.Event) {
+	switch e.Kind {
+	case wire.Opened:
+		if !e.Inbound {
+			return // a validator dials nobody
+		}
+		if len(c.sessions) >= c.v.cfg.MaxSessions {
+			c.stats.refused++
+			c.v.hangUp(e.Conn, wire.CloseRate, "too many sessions")
+			return
+		}
+		c.stats.opened++
+		now := c.v.loop.Now()
+		c.sessions[e.Conn] = &session{conn: e.Conn, remote: e.Remote, since: now, heard: now}
+	case wire.Closed:
+		c.forget(e.Conn, string(e.Raw))
+	case wire.Received:
+		if s := c.sessions[e.Conn]; s != nil {
+			c.frame(s, e)
+		}
+	}
+}
+
+func (c *communication) frame(s *session, e *wire.Event) {
+	c.stats.frames++
+	m := &e.Message
+	if e.Err != nil {
+		c.refuse(s, e.Err)
+		return
+	}
+	now, wall := c.v.loop.Now(), c.v.loop.Wall()
+	if s.hotkey == "" {
+		c.authenticate(s, m, wall)
+		return
+	}
+	if m.Sender != s.hotkey {
+		c.refuse(s, wire.ErrSignature)
+		return
+	}
+	if err := wire.DefaultFresh.Check(m.Timestamp, wall); err != nil {
+		c.refuse(s, err)
+		return
+	}
+	if err := s.nonces.Accept(m.Nonce); err != nil {
+		c.refuse(s, err)
+		return
+	}
+	s.heard = now
+	switch m.Kind {
+	case wire.Prediction:
+		c.stats.predictions++
+		c.v.PredictionReceived.Publish(PredictionReceived{Hotkey: s.hotkey, Submission: m.Submission})
+	case wire.Heartbeat:
+		c.stats.heartbeats++
+		c.buf = wire.AppendHeartbeatAck(c.buf[:0], c.v.ports.Signer, wall, c.v.nonces.Next(wall))
+		c.send(s, slices.Clone(c.buf))
+	case wire.HeartbeatResponse:
+	default:
+		c.stats.unasked++
+	}
+}
+
+// authenticate takes the first frame of a connection.
+func (c *communication) authenticate(s *session, m *wire.Message, wall time.Time) {
+	text, err := wire.TextInvalidAuth, error(nil)
+	switch {
+	case m.Kind != wire.Auth || m.Validator != c.v.hotkey:
+		err = wire.ErrShape // an auth that names no validator could be replayed to another one
+	default:
+		err = wire.DefaultFresh.Check(m.Timestamp, wall)
+	}
+	if err == nil {
+		err = c.auths.Accept(m.Sender, m.Nonce, wall)
+	}
+	if err == nil {
+		if _, ok := c.v.State.UID(m.Sender); !ok {
+			text, err = wire.TextUnregistered, wire.ErrShape
+		}
+	}
+	if err != nil {
+		c.count(err)
+		c.stats.refused++
+		c.send(s, wire.AppendStatus(nil, text))
+		c.v.hangUp(s.conn, wire.ClosePolicy, text)
+		return
+	}
+	if old := c.byHotkey[m.Sender]; old != nil {
+		c.stats.replaced++
+		c.v.hangUp(old.conn, wire.CloseNormal, "New connection established")
+		c.forget(old.conn, "replaced")
+	}
+	s.hotkey = m.Sender
+	c.byHotkey[s.hotkey] = s
+	c.v.connected.Publish(PeerConnected{Conn: s.conn, Hotkey: s.hotkey, Remote: s.remote})
+	c.send(s, wire.AppendWelcome(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall)))
+	now := c.v.loop.Now()
+	open := c.v.State.SortedGames(func(g *bet.Game) bool {
+		return g.Start.After(now.Add(-gamesBack)) && g.Start.Before(now.Add(gamesAhead))
+	})
+	for _, frame := range c.pages(open) {
+		c.send(s, frame)
+	}
+}
+
+func (c *communication) confirm(h chain.Hotkey, k wire.Confirmation) {
+	if k.OK {
+		c.stats.confirmed++
+	} else {
+		c.stats.rejected++
+	}
+	s := c.byHotkey[h]
+	if s == nil {
+		return // it will ask again when it is back
+	}
+	wall := c.v.loop.Wall()
+	k.At = c.v.loop.Now()
+	c.send(s, wire.AppendConfirmation(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), &k))
+}
+
+func (c *communication) broadcast(games []*bet.Game) {
+	if len(c.byHotkey) == 0 {
+		return
+	}
+	c.stats.broadcasts++
+	frames := c.pages(games)
+	for _, s := range c.ordered() {
+		if s.hotkey == "" {
+			continue
+		}
+		for _, f := range frames {
+			c.send(s, f)
+		}
+	}
+}
+
+// pages encodes games once for whoever will get them.
+func (c *communication) pages(games []*bet.Game) [][]byte {
+	wall := c.v.loop.Wall()
+	total := (len(games) + pageGames - 1) / pageGames
+	var frames [][]byte
+	page := make([]bet.Game, 0, min(len(games), pageGames))
+	for i := 0; i < len(games); i += pageGames {
+		page = page[:0]
+		for _, g := range games[i:min(i+pageGames, len(games))] {
+			page = append(page, *g)
+		}
+		frames = append(frames, wire.AppendGameUpdate(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), page, i/pageGames+1, total))
+	}
+	return frames
+}
+
+func (c *communication) send(s *session, frame []byte) {
+	c.stats.sent++
+	c.v.send(s.conn, frame)
+}
+
+func (c *communication) refuse(s *session, err error) {
+	c.count(err)
+	if s.hotkey == "" {
+		c.stats.refused++
+		c.v.hangUp(s.conn, wire.ClosePolicy, wire.TextInvalidAuth)
+	}
+}
+
+func (c *communication) count(err error) {
+	if e, ok := err.(wire.Error); ok {
+		c.stats.errors[e]++
+	}
+}
+
+func (c *communication) forget(conn wire.Conn, reason string) {
+	s := c.sessions[conn]
+	if s == nil {
+		return
+	}
+	delete(c.sessions, conn)
+	if s.hotkey != "" && c.byHotkey[s.hotkey] == s {
+		delete(c.byHotkey, s.hotkey)
+		c.v.gone.Publish(PeerDisconnected{Conn: conn, Hotkey: s.hotkey, Reason: reason})
+	}
+}
+
+// ordered is the sessions by connection: map order must not reach the network.
+func (c *communication) ordered() []*session {
+	out := make([]*session, 0, len(c.sessions))
+	for _, s := range c.sessions {
+		out = append(out, s)
+	}
+	slices.SortFunc(out, func(a, b *session) int { return cmp.Compare(a.conn, b.conn) })
+	return out
+}
+
+// sweep closes what has been silent for too long.
+func (c *communication) sweep() {
+	now := c.v.loop.Now()
+	next := c.v.cfg.SessionTimeout / 2
+	for _, s := range c.ordered() {
+		if s.hotkey == "" {
+			next = c.v.cfg.AuthDeadline
+			if now.Sub(s.since) >= c.v.cfg.AuthDeadline {
+				c.stats.timedOut++
+				c.v.hangUp(s.conn, wire.ClosePolicy, "no authentication in time")
+				c.forget(s.conn, "no authentication in time")
+			}
+		} else if now.Sub(s.heard) >= c.v.cfg.SessionTimeout {
+			c.stats.timedOut++
+			c.v.hangUp(s.conn, wire.CloseNormal, "Connection timeout")
+			c.forget(s.conn, "timeout")
+		}
+	}
+	c.scan.Arm(next)
+}
+
+func (c *communication) dropUnregistered() {
+	for _, s := range c.ordered() {
+		if _, ok := c.v.State.UID(s.hotkey); s.hotkey != "" && !ok {
+			c.v.hangUp(s.conn, wire.ClosePolicy, wire.TextUnregistered)
+			c.forget(s.conn, "deregistered")
+		}
+	}
+}
+
+func (c *communication) hangUpAll() {
+	for _, s := range c.ordered() {
+		c.v.hangUp(s.conn, wire.CloseRestart, "restarting")
+	}
+}

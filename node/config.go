@@ -1,0 +1,138 @@
+package node
+
+import (
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/chain"
+	"bettensor/node/score"
+	"bettensor/sched"
+)
+
+// ValidatorConfig is the validator's manual. The zero value of a field takes
+// the default named in its comment.
+type ValidatorConfig struct {
+	// Hotkey the validator signs with.
+	Hotkey chain.Hotkey
+	// Netuid of the subnet. Default 30, Bettensor on finney.
+	Netuid chain.Netuid
+	// Axon to announce on the chain; the zero value announces nothing.
+	Axon chain.Axon
+	// AuthDeadline for a connection to authenticate. Default 5 s: a peer that
+	// dialled has its key at hand.
+	AuthDeadline time.Duration
+	// SessionTimeout without any frame, after which a session is closed.
+	// Default 150 s: two and a half heartbeats.
+	SessionTimeout time.Duration
+	// MaxSessions at once. Default 512: twice the slots of the subnet.
+	MaxSessions int
+	// MetagraphInterval between reads of the metagraph. Default 5 min.
+	MetagraphInterval time.Duration
+	// FeedInterval between polls of the games feed. Default 10 min.
+	FeedInterval time.Duration
+	// ScoringInterval between rounds. Default 1 h. A burst of settlements asks
+	// for a round of its own after SettleDelay.
+	ScoringInterval time.Duration
+	// SettleDelay after a settlement, to gather its neighbours. Default 1 min.
+	SettleDelay time.Duration
+	// WeightsMove is the total variation from the last set weights above which
+	// new ones are worth an extrinsic. Default 0.01.
+	WeightsMove float64
+	// WeightsMaxAge in blocks, after which weights are set again though they did
+	// not move. Default 0: half of the subnet's activity cutoff.
+	WeightsMaxAge chain.Block
+	// StatusInterval between status lines. Default 1 min.
+	StatusInterval time.Duration
+	// ChainDeadline of one request. Default 30 s: two blocks and a half.
+	ChainDeadline time.Duration
+	// FeedDeadline of one poll. Default 60 s.
+	FeedDeadline time.Duration
+	// BlockTime of the chain. Default 12 s.
+	BlockTime time.Duration
+	// Scheme of scoring. Default score.Standard().
+	Scheme *score.Scheme
+	// AlphaPrice is TAO per alpha, for the minimum-stake rule of a scheme. Default 1.
+	AlphaPrice float64
+	// ScoreSelf scores the validator's own slot like any other. Off: a validator
+	// does not pay itself.
+	ScoreSelf bool
+}
+
+func (c *ValidatorConfig) fill() {
+	def(&c.Netuid, 30)
+	def(&c.AuthDeadline, 5*time.Second)
+	def(&c.SessionTimeout, 150*time.Second)
+	def(&c.MaxSessions, 512)
+	def(&c.MetagraphInterval, 5*time.Minute)
+	def(&c.FeedInterval, 10*time.Minute)
+	def(&c.ScoringInterval, time.Hour)
+	def(&c.SettleDelay, time.Minute)
+	def(&c.WeightsMove, 0.01)
+	def(&c.StatusInterval, time.Minute)
+	def(&c.ChainDeadline, 30*time.Second)
+	def(&c.FeedDeadline, time.Minute)
+	def(&c.BlockTime, chain.BlockTime)
+	def(&c.AlphaPrice, 1)
+	if c.Scheme == nil {
+		s := score.Standard()
+		c.Scheme = &s
+	}
+}
+
+// MinerConfig is the miner's manual. The zero value of a field takes the
+// default named in its comment.
+type MinerConfig struct {
+	// Hotkey the miner signs with.
+	Hotkey chain.Hotkey
+	// Netuid of the subnet. Default 30.
+	Netuid chain.Netuid
+	// MetagraphInterval between reads of the metagraph. Default 1 min, as the
+	// original: a new validator should be found within a minute.
+	MetagraphInterval time.Duration
+	// PredictionInterval between times the model is asked though no game has
+	// changed. Default 1 h.
+	PredictionInterval time.Duration
+	// ThinkDelay after news, to let the other pages of an update arrive before
+	// the model is asked. Default 1 s.
+	ThinkDelay time.Duration
+	// Heartbeat to each validator. Default 60 s. Without an answer for two and a
+	// half of them the connection counts as dead.
+	Heartbeat time.Duration
+	// WelcomeDeadline for a validator to answer the authentication. Default 10 s.
+	WelcomeDeadline time.Duration
+	// Resend of predictions that are not confirmed. Default 30 s, with backoff
+	// to 10 min: a confirmation takes a round trip and an fsync.
+	Resend sched.Backoff
+	// Redial of a validator that cannot be reached. Default 1 s to 60 s.
+	Redial sched.Backoff
+	// Budget per UTC day. Default bet.DailyBudget; a miner may take less.
+	Budget bet.Cents
+	// MinWager below which picks are dropped. Default 1 cent.
+	MinWager bet.Cents
+	// StatusInterval between status lines. Default 5 min.
+	StatusInterval time.Duration
+	// ChainDeadline of one request. Default 30 s.
+	ChainDeadline time.Duration
+}
+
+func (c *MinerConfig) fill() {
+	def(&c.Netuid, 30)
+	def(&c.MetagraphInterval, time.Minute)
+	def(&c.PredictionInterval, time.Hour)
+	def(&c.ThinkDelay, time.Second)
+	def(&c.Heartbeat, time.Minute)
+	def(&c.WelcomeDeadline, 10*time.Second)
+	def(&c.Resend, sched.Backoff{Base: 30 * time.Second, Cap: 10 * time.Minute})
+	def(&c.Redial, sched.Backoff{Base: time.Second, Cap: time.Minute})
+	def(&c.Budget, bet.DailyBudget)
+	def(&c.MinWager, 1)
+	def(&c.StatusInterval, 5*time.Minute)
+	def(&c.ChainDeadline, 30*time.Second)
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

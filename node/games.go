@@ -1,0 +1,133 @@
+package node
+
+import (
+	"strings"
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/feed"
+	"bettensor/node/ledger"
+	"bettensor/sched"
+	"bettensor/store"
+)
+
+// feedOverlap is how much of what was already asked for is asked for again: a
+// feed may tell late what it dates earlier. Merging the same news twice changes
+// nothing.
+const feedOverlap = 6 * time.Hour
+
+// games is the validator's Games service: it polls the feed, believes what
+// feed.Merge believes, and tells the others once it is on disk.
+//
+// feed ─► Merge ─► State.Games, ledger ─► (durable) games_updated, game_settled
+type games struct {
+	idle
+	named
+	v       *Validator
+	scope   *sched.Scope
+	port    *sched.Port[feed.Request, feed.Batch]
+	task    *sched.Task
+	run     *sched.Run
+	since   time.Time
+	pending []gameNews
+	stats   struct{ polls, changed, refused uint64 }
+	refusal string // the last one, for people
+}
+
+type gameNews struct {
+	seq     store.Seq
+	update  GamesUpdated
+	settled []*bet.Game
+}
+
+func newGames(v *Validator, s *sched.Scope) *games {
+	g := &games{named: "games", v: v, scope: s}
+	for i := range v.found.Games {
+		known := &v.found.Games[i]
+		v.State.Games[known.ID] = known
+		if known.Updated.After(g.since) {
+			g.since = known.Updated
+		}
+	}
+	g.port = sched.NewPort(s, sched.PortConfig[feed.Request, feed.Batch]{
+		Name: "feed", Deadline: v.cfg.FeedDeadline, Limit: 1,
+		Request: func(dst []byte, q *feed.Request) []byte { return q.Append(dst) },
+		Reply: sched.Codec[feed.Batch]{
+			Append: func(dst []byte, b *feed.Batch) []byte { return b.Append(dst) },
+			Read:   func(b []byte) (feed.Batch, error) { return readAll(b, feed.ReadBatch) },
+		},
+		ShowReply: func(b *feed.Batch) any { return map[string]any{"games": len(b.Games), "at": b.At} },
+	}, v.ports.Feed, g.done)
+	g.task = s.Task(sched.TaskConfig{Name: "update_game_data", Every: v.cfg.FeedInterval, Jitter: 0.05,
+		Deadline: 2 * v.cfg.FeedDeadline,
+		Retry:    sched.Backoff{Base: 5 * time.Second, Cap: v.cfg.FeedInterval, Attempts: 5}}, func(r *sched.Run) {
+		g.run = r
+		since := g.since
+		if !since.IsZero() {
+			since = since.Add(-feedOverlap)
+		}
+		g.port.Start(feed.Request{Since: since})
+	})
+	return g
+}
+
+func (g *games) done(_ sched.Ticket, _ feed.Request, b feed.Batch, err error) {
+	run := g.run
+	g.run = nil
+	if err == nil {
+		g.stats.polls++
+		g.learn(&b)
+	}
+	if run != nil {
+		run.Done(err)
+	}
+}
+
+func (g *games) learn(b *feed.Batch) {
+	news := gameNews{}
+	batch := g.v.store.Batch()
+	for i := range b.Games {
+		in := &b.Games[i]
+		old := g.v.State.Games[in.ID]
+		next, change, err := feed.Merge(old, *in)
+		if err != nil {
+			g.stats.refused++
+			g.refusal = err.Error()
+			g.v.log.Warn("news refused", "game_id", in.ID, "err", err)
+			continue
+		}
+		if change == 0 {
+			continue
+		}
+		// Ids and names outlive the batch that brought them.
+		next.ID, next.TeamA, next.TeamB = bet.GameID(strings.Clone(string(next.ID))), strings.Clone(next.TeamA), strings.Clone(next.TeamB)
+		g.stats.changed++
+		game := &next
+		g.v.State.Games[game.ID] = game
+		ledger.Games.Put(batch, game.ID, game)
+		news.update.Games = append(news.update.Games, game)
+		news.update.Changes = append(news.update.Changes, change)
+		if game.Resulted() || change.Has(feed.Corrected) {
+			news.settled = append(news.settled, game)
+		}
+	}
+	if b.At.After(g.since) {
+		g.since = b.At
+	}
+	if len(news.update.Games) == 0 {
+		return
+	}
+	news.seq = g.v.store.Commit(batch)
+	g.pending = append(g.pending, news)
+}
+
+func (g *games) durable(upTo store.Seq) {
+	for len(g.pending) > 0 && g.pending[0].seq <= upTo {
+		news := g.pending[0]
+		g.pending = g.pending[1:]
+		g.v.games.Publish(news.update)
+		for _, game := range news.settled {
+			g.v.GameSettled.Publish(GameSettled{game})
+		}
+	}
+}

@@ -1,0 +1,311 @@
+package ledger
+
+import (
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/chain"
+	"bettensor/node/pack"
+	"bettensor/store"
+)
+
+// Prediction is an accepted prediction with what scoring must not lose.
+type Prediction struct {
+	bet.Prediction
+	// Raw is the entropy contribution computed when it arrived (score.Pools).
+	Raw float64
+	// Arrived orders predictions by acceptance over all miners, from 1.
+	Arrived uint64
+}
+
+// Key is the row's key.
+func (p *Prediction) Key() PredictionKey {
+	return PredictionKey{Hotkey: p.Hotkey, Day: bet.DayOf(p.Received), Game: p.Game, ID: p.ID}
+}
+
+// Score is one miner's scored day. The day is that of settlement.
+type Score struct {
+	CLV, ROI, Risk, Entropy, Composite float64
+	Wagered                            bet.Cents // over the day's settled predictions
+	Settled                            uint32    // how many those are
+	Tier                               uint8     // internal tier at the end of the day
+	OwnScore                           float64   // composite of the own tier's window
+	Weight                             float64   // share of the day's last round
+}
+
+// Phase of a weight set.
+type Phase uint8
+
+const (
+	// Planned: on disk before anything was sent. After a crash it may or may not
+	// have reached the chain.
+	Planned Phase = iota + 1
+	// Included: the chain has it.
+	Included
+	// Refused: the chain said no; Code says why.
+	Refused
+	// Committed: the hash is on the chain, the reveal is due.
+	Committed
+	// Superseded: its outcome was never learnt and a later set has replaced it.
+	Superseded
+)
+
+// String is the word in dumps.
+func (p Phase) String() string {
+	return [...]string{"", "planned", "included", "refused", "committed", "superseded"}[p%6]
+}
+
+// WeightSet is one attempt to set weights.
+type WeightSet struct {
+	Planned    time.Time
+	Head       chain.Block // the head when it was planned: an update after it may be ours
+	Weights    chain.Weights
+	VersionKey uint64
+	Salt       []uint16 // of a commit
+	Phase      Phase
+	Block      chain.Block // where it was included or committed
+	Code       chain.Code
+}
+
+// Counters are statistics that survive a restart.
+type Counters struct {
+	At     time.Time
+	Names  []string
+	Values []uint64
+}
+
+// Delivery is where a miner's prediction stands with one validator.
+type Delivery struct {
+	Validator chain.Hotkey
+	State     DeliveryState
+	Code      bet.Code // of a refusal
+	At        time.Time
+}
+
+// DeliveryState of an outgoing prediction with one validator.
+type DeliveryState uint8
+
+const (
+	Confirmed DeliveryState = iota + 1
+	Rejected
+)
+
+// Outgoing is a miner's own prediction.
+type Outgoing struct {
+	Submission bet.Submission
+	Outcome    bet.Outcome
+	Odds       float64
+	Wager      bet.Cents
+	Made       time.Time
+	Start      time.Time // kick-off: no resubmission after it
+	Confidence float64
+	State      bet.State
+	Payout     bet.Cents
+	Closing    float64 // closing odds of the outcome, 0 until known
+	Deliveries []Delivery
+}
+
+var (
+	gameCodec = store.Codec[bet.Game]{
+		Append: bet.AppendGame,
+		Read:   func(b []byte) (bet.Game, error) { return whole(b, bet.ReadGame) },
+	}
+	predictionCodec = store.Codec[Prediction]{
+		Append: func(dst []byte, p *Prediction) []byte {
+			dst = pack.AppendFloat(dst, p.Raw)
+			dst = pack.AppendUint(dst, p.Arrived)
+			return bet.AppendPrediction(dst, &p.Prediction)
+		},
+		Read: func(b []byte) (Prediction, error) {
+			return whole(b, func(r *pack.Reader) (p Prediction, err error) {
+				p.Raw, p.Arrived = r.Float(), r.Uint()
+				p.Prediction, err = bet.ReadPrediction(r)
+				return p, err
+			})
+		},
+	}
+	scoreCodec = store.Codec[Score]{
+		Append: func(dst []byte, s *Score) []byte {
+			for _, v := range [...]float64{s.CLV, s.ROI, s.Risk, s.Entropy, s.Composite, s.OwnScore, s.Weight} {
+				dst = pack.AppendFloat(dst, v)
+			}
+			dst = pack.AppendInt(dst, int64(s.Wagered))
+			dst = pack.AppendUint(dst, uint64(s.Settled))
+			return append(dst, s.Tier)
+		},
+		Read: func(b []byte) (Score, error) {
+			return whole(b, func(r *pack.Reader) (s Score, err error) {
+				for _, v := range [...]*float64{&s.CLV, &s.ROI, &s.Risk, &s.Entropy, &s.Composite, &s.OwnScore, &s.Weight} {
+					*v = r.Float()
+				}
+				s.Wagered, s.Settled = bet.Cents(r.Int()), uint32(r.Uint())
+				s.Tier = r.Byte()
+				return s, nil
+			})
+		},
+	}
+	weightSetCodec = store.Codec[WeightSet]{
+		Append: func(dst []byte, w *WeightSet) []byte {
+			dst = pack.AppendTime(dst, w.Planned)
+			dst = pack.AppendUint(dst, uint64(w.Head))
+			dst = chain.AppendWeights(dst, w.Weights)
+			dst = pack.AppendUint(dst, w.VersionKey)
+			dst = pack.AppendUint(dst, uint64(len(w.Salt)))
+			for _, s := range w.Salt {
+				dst = pack.AppendUint(dst, uint64(s))
+			}
+			dst = append(dst, byte(w.Phase))
+			dst = pack.AppendUint(dst, uint64(w.Block))
+			return pack.AppendText(dst, w.Code)
+		},
+		Read: func(b []byte) (WeightSet, error) {
+			return whole(b, func(r *pack.Reader) (w WeightSet, err error) {
+				w.Planned, w.Head = r.Time(), chain.Block(r.Uint())
+				if w.Weights, err = chain.ReadWeights(r); err != nil {
+					return w, err
+				}
+				w.VersionKey = r.Uint()
+				for n := r.Count(1); n > 0; n-- {
+					w.Salt = append(w.Salt, uint16(r.Uint()))
+				}
+				w.Phase = Phase(r.Byte())
+				w.Block, w.Code = chain.Block(r.Uint()), chain.Code(r.Text())
+				return w, nil
+			})
+		},
+	}
+	countersCodec = store.Codec[Counters]{
+		Append: func(dst []byte, c *Counters) []byte {
+			dst = pack.AppendTime(dst, c.At)
+			dst = pack.AppendUint(dst, uint64(len(c.Names)))
+			for i, n := range c.Names {
+				dst = pack.AppendText(dst, n)
+				dst = pack.AppendUint(dst, c.Values[i])
+			}
+			return dst
+		},
+		Read: func(b []byte) (Counters, error) {
+			return whole(b, func(r *pack.Reader) (c Counters, err error) {
+				c.At = r.Time()
+				for n := r.Count(2); n > 0; n-- {
+					c.Names = append(c.Names, r.Text())
+					c.Values = append(c.Values, r.Uint())
+				}
+				return c, nil
+			})
+		},
+	}
+	outgoingCodec = store.Codec[Outgoing]{
+		Append: func(dst []byte, o *Outgoing) []byte {
+			dst = bet.AppendSubmission(dst, &o.Submission)
+			dst = append(dst, byte(o.Outcome), byte(o.State))
+			for _, v := range [...]float64{o.Odds, o.Confidence, o.Closing} {
+				dst = pack.AppendFloat(dst, v)
+			}
+			dst = pack.AppendInt(dst, int64(o.Wager))
+			dst = pack.AppendInt(dst, int64(o.Payout))
+			dst = pack.AppendTime(dst, o.Made)
+			dst = pack.AppendTime(dst, o.Start)
+			dst = pack.AppendUint(dst, uint64(len(o.Deliveries)))
+			for _, d := range o.Deliveries {
+				dst = pack.AppendText(dst, d.Validator)
+				dst = append(dst, byte(d.State))
+				dst = pack.AppendText(dst, d.Code)
+				dst = pack.AppendTime(dst, d.At)
+			}
+			return dst
+		},
+		Read: func(b []byte) (Outgoing, error) {
+			return whole(b, func(r *pack.Reader) (o Outgoing, err error) {
+				if o.Submission, err = bet.ReadSubmission(r); err != nil {
+					return o, err
+				}
+				o.Outcome, o.State = bet.Outcome(r.Byte()), bet.State(r.Byte())
+				for _, v := range [...]*float64{&o.Odds, &o.Confidence, &o.Closing} {
+					*v = r.Float()
+				}
+				o.Wager, o.Payout = bet.Cents(r.Int()), bet.Cents(r.Int())
+				o.Made, o.Start = r.Time(), r.Time()
+				for n := r.Count(4); n > 0; n-- {
+					o.Deliveries = append(o.Deliveries, Delivery{chain.Hotkey(r.Text()), DeliveryState(r.Byte()), bet.Code(r.Text()), r.Time()})
+				}
+				return o, nil
+			})
+		},
+	}
+	centsCodec = store.Codec[bet.Cents]{
+		Append: func(dst []byte, c *bet.Cents) []byte { return pack.AppendInt(dst, int64(*c)) },
+		Read: func(b []byte) (bet.Cents, error) {
+			return whole(b, func(r *pack.Reader) (bet.Cents, error) { return bet.Cents(r.Int()), nil })
+		},
+	}
+	textRow = store.Codec[string]{
+		Append: func(dst []byte, s *string) []byte { return append(dst, *s...) },
+		Read:   func(b []byte) (string, error) { return string(b), nil },
+	}
+)
+
+var (
+	predictionKeyCodec = store.Codec[PredictionKey]{
+		Append: func(dst []byte, k *PredictionKey) []byte {
+			dst = store.AppendKeyText(dst, k.Hotkey)
+			dst = store.AppendKeyInt64(dst, int64(k.Day))
+			dst = store.AppendKeyText(dst, k.Game)
+			return store.AppendKeyText(dst, k.ID)
+		},
+		Read: func(b []byte) (PredictionKey, error) {
+			r := store.ReadKey(b)
+			k := PredictionKey{chain.Hotkey(r.Text()), bet.Day(r.Int64()), bet.GameID(r.Text()), bet.PredictionID(r.Text())}
+			return k, r.Done()
+		},
+	}
+	idKeyCodec = store.Codec[IDKey]{
+		Append: func(dst []byte, k *IDKey) []byte {
+			return store.AppendKeyText(store.AppendKeyText(dst, k.Hotkey), k.ID)
+		},
+		Read: func(b []byte) (IDKey, error) {
+			r := store.ReadKey(b)
+			k := IDKey{chain.Hotkey(r.Text()), bet.PredictionID(r.Text())}
+			return k, r.Done()
+		},
+	}
+	dayKeyCodec = store.Codec[DayKey]{
+		Append: func(dst []byte, k *DayKey) []byte {
+			return store.AppendKeyText(store.AppendKeyInt64(dst, int64(k.Day)), k.Hotkey)
+		},
+		Read: func(b []byte) (DayKey, error) {
+			r := store.ReadKey(b)
+			k := DayKey{bet.Day(r.Int64()), chain.Hotkey(r.Text())}
+			return k, r.Done()
+		},
+	}
+	uintKey = store.Codec[uint64]{
+		Append: func(dst []byte, k *uint64) []byte { return store.AppendKeyUint64(dst, *k) },
+		Read: func(b []byte) (uint64, error) {
+			r := store.ReadKey(b)
+			k := r.Uint64()
+			return k, r.Done()
+		},
+	}
+)
+
+func textKey[T ~string]() store.Codec[T] {
+	return store.Codec[T]{
+		Append: func(dst []byte, k *T) []byte { return store.AppendKeyText(dst, *k) },
+		Read: func(b []byte) (T, error) {
+			r := store.ReadKey(b)
+			k := T(r.Text())
+			return k, r.Done()
+		},
+	}
+}
+
+// whole reads a row and refuses bytes left over.
+func whole[T any](b []byte, read func(*pack.Reader) (T, error)) (T, error) {
+	r := pack.NewReader(b)
+	v, err := read(r)
+	if err == nil {
+		err = r.Done()
+	}
+	return v, err
+}

@@ -1,0 +1,357 @@
+package node
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/chain"
+	"bettensor/node/ledger"
+	"bettensor/node/wire"
+	"bettensor/sched"
+)
+
+func uidText(u chain.UID) string { return strconv.Itoa(int(u)) }
+
+// minerCommunication is the miner's Communication service: one link to every
+// permitted validator, and the outbox sent over each until it is confirmed.
+//
+// metagraph_updated ─► links: dial ─► auth ─► welcome ─► outbox, again until confirmed
+type minerCommunication struct {
+	idle
+	named
+	n      *Miner
+	scope  *sched.Scope
+	links  []*link // by validator's hotkey
+	byConn map[wire.Conn]*link
+	resend *sched.Timer
+	stats  struct {
+		dials, welcomes, refusals, lost, foreign    uint64
+		submitted, resubmitted, confirmed, rejected uint64
+		heartbeats, acks                            uint64
+	}
+	errors [wire.Errors]uint64
+}
+
+type linkState uint8
+
+const (
+	waiting linkState = iota // for the next dial
+	dialling
+	authenticating
+	ready
+)
+
+// link is the way to one validator.
+type link struct {
+	c        *minerCommunication
+	hotkey   chain.Hotkey
+	address  string
+	state    linkState
+	conn     wire.Conn
+	nonces   wire.NonceWindow
+	attempts int
+	heard    time.Time
+	since    time.Time
+	timer    *sched.Timer // dial again, give up on a welcome, or heartbeat
+	gone     bool         // no longer a validator
+}
+
+func newMinerCommunication(n *Miner, s *sched.Scope) *minerCommunication {
+	c := &minerCommunication{named: "communication", n: n, scope: s, byConn: map[wire.Conn]*link{}}
+	c.resend = s.Timer("resend", c.sendAll)
+	s.OnClose(func() {
+		for _, l := range c.links {
+			if l.state != waiting {
+				n.hangUp(l.conn, wire.CloseNormal, "restarting")
+			}
+		}
+	})
+	n.topics.metagraph.Subscribe(s, func(e *MetagraphUpdated) { c.targets(e.Meta) })
+	n.PredictionsGenerated.Subscribe(s, func(*PredictionsGenerated) { c.sendAll() })
+	return c
+}
+
+func (c *minerCommunication) start() {
+	if c.n.State.Meta != nil { // rebuilt
+		c.targets(c.n.State.Meta)
+	}
+}
+
+// targets keeps a link to every validator that may set weights and serves.
+func (c *minerCommunication) targets(meta *chain.Metagraph) {
+	want := map[chain.Hotkey]string{}
+	for i := range meta.Neurons {
+		v := &meta.Neurons[i]
+		if v.Permit && v.Axon != (chain.Axon{}) && v.Hotkey != c.n.hotkey {
+			want[v.Hotkey] = addressOf(v.Axon)
+		}
+	}
+	kept := c.links[:0]
+	for _, l := range c.links {
+		address, ok := want[l.hotkey]
+		if !ok || address != l.address {
+			l.gone = true
+			l.timer.Stop()
+			if l.state != waiting {
+				c.n.hangUp(l.conn, wire.CloseNormal, "no longer a validator there")
+			}
+			continue
+		}
+		delete(want, l.hotkey)
+		kept = append(kept, l)
+	}
+	c.links = kept
+	for h, address := range want {
+		c.links = append(c.links, &link{c: c, hotkey: h, address: address})
+	}
+	slices.SortFunc(c.links, func(a, b *link) int { return cmp.Compare(a.hotkey, b.hotkey) })
+	for _, l := range c.links {
+		if l.timer == nil {
+			l.timer = c.scope.Timer("link", l.tick)
+			l.dial()
+		}
+	}
+}
+
+func addressOf(a chain.Axon) string {
+	ip, err := netip.ParseAddr(a.IP)
+	if err != nil {
+		return a.IP + ":" + strconv.Itoa(int(a.Port))
+	}
+	return netip.AddrPortFrom(ip, a.Port).String()
+}
+
+func (l *link) dial() {
+	l.c.stats.dials++
+	l.state = dialling
+	l.conn = l.c.n.dial(l.address)
+	l.c.byConn[l.conn] = l
+	l.timer.Arm(l.c.n.cfg.WelcomeDeadline)
+}
+
+// tick is the link's one timer.
+func (l *link) tick() {
+	c := l.c
+	now := c.n.loop.Now()
+	switch l.state {
+	case waiting:
+		l.dial()
+	case dialling, authenticating:
+		c.n.hangUp(l.conn, wire.CloseNormal, "no welcome in time")
+		c.drop(l, "no welcome in time")
+	case ready:
+		if now.Sub(l.heard) > c.n.cfg.Heartbeat*5/2 {
+			c.n.hangUp(l.conn, wire.CloseNormal, "no answer to heartbeats")
+			c.drop(l, "no answer to heartbeats")
+			return
+		}
+		c.stats.heartbeats++
+		wall := c.n.loop.Wall()
+		c.send(l, wire.AppendHeartbeat(nil, c.n.ports.Signer, wall, c.n.nonces.Next(wall)))
+		l.timer.Arm(c.n.cfg.Heartbeat)
+	}
+}
+
+func (c *minerCommunication) receive(e *wire.Event) {
+	l := c.byConn[e.Conn]
+	if l == nil {
+		return
+	}
+	switch e.Kind {
+	case wire.Opened:
+		if l.state != dialling {
+			return
+		}
+		l.state, l.nonces = authenticating, wire.NonceWindow{}
+		wall := c.n.loop.Wall()
+		c.send(l, wire.AppendAuth(nil, c.n.ports.Signer, wall, c.n.nonces.Next(wall), l.hotkey))
+	case wire.Closed:
+		if l.state == ready || l.state == authenticating {
+			c.stats.lost++
+		}
+		c.drop(l, string(e.Raw))
+	case wire.Received:
+		c.frame(l, e)
+	}
+}
+
+func (c *minerCommunication) frame(l *link, e *wire.Event) {
+	m := &e.Message
+	if e.Err != nil {
+		c.count(e.Err)
+		return
+	}
+	if m.Kind == wire.Status { // unsigned: it can only make us come back later
+		c.stats.refusals++
+		return
+	}
+	if m.Sender != l.hotkey { // a reply counts only for the validator that was dialled
+		c.stats.foreign++
+		return
+	}
+	if err := wire.DefaultFresh.Check(m.Timestamp, c.n.loop.Wall()); err != nil {
+		c.count(err)
+		return
+	}
+	if err := l.nonces.Accept(m.Nonce); err != nil {
+		c.count(err)
+		return
+	}
+	l.heard = c.n.loop.Now()
+	if l.state != ready {
+		if m.Kind == wire.Welcome && l.state == authenticating {
+			c.welcomed(l)
+		}
+		return
+	}
+	switch m.Kind {
+	case wire.GameUpdate:
+		c.n.GameNews.Publish(GameNews{Validator: string(l.hotkey), Games: m.Games})
+	case wire.ConfirmationMessage:
+		c.confirmed(l, &m.Confirmation)
+	case wire.HeartbeatAck:
+		c.stats.acks++
+	case wire.Heartbeat:
+		wall := c.n.loop.Wall()
+		c.send(l, wire.AppendHeartbeatResponse(nil, c.n.ports.Signer, wall, c.n.nonces.Next(wall)))
+	}
+}
+
+func (c *minerCommunication) welcomed(l *link) {
+	c.stats.welcomes++
+	l.state, l.since = ready, c.n.loop.Now()
+	l.timer.Arm(c.n.cfg.Heartbeat)
+	c.n.connected.Publish(PeerConnected{Conn: l.conn, Hotkey: l.hotkey, Remote: l.address})
+	now := c.n.loop.Now()
+	c.n.box.open(now, func(o *outgoing) { // a new session: ask again at once
+		if t := o.tries[l.hotkey]; t != nil {
+			t.next = now
+		}
+	})
+	c.sendAll()
+}
+
+// sendAll sends over every ready link what is due there, and plans the next look.
+func (c *minerCommunication) sendAll() {
+	now := c.n.loop.Now()
+	var next time.Time
+	c.n.box.open(now, func(o *outgoing) {
+		for _, l := range c.links {
+			if l.state != ready || o.final(l.hotkey) {
+				continue
+			}
+			t := o.tries[l.hotkey]
+			if t == nil {
+				t = &try{}
+				o.tries[l.hotkey] = t
+			}
+			if !t.next.After(now) {
+				c.submit(l, o, t)
+			}
+			if next.IsZero() || t.next.Before(next) {
+				next = t.next
+			}
+		}
+	})
+	if next.IsZero() {
+		c.resend.Stop()
+	} else {
+		c.resend.ArmAt(next)
+	}
+}
+
+func (c *minerCommunication) submit(l *link, o *outgoing, t *try) {
+	now, wall := c.n.loop.Now(), c.n.loop.Wall()
+	t.attempts++
+	c.stats.submitted++
+	if t.attempts > 1 {
+		c.stats.resubmitted++
+	}
+	wait := c.n.cfg.Resend
+	// At least the base: a confirmation takes a round trip and an fsync.
+	t.next = now.Add(wait.Base + wait.Delay(t.attempts-1, c.scope.Stream("resend")))
+	c.send(l, wire.AppendPrediction(nil, c.n.ports.Signer, wall, c.n.nonces.Next(wall), &o.Submission))
+	c.n.PredictionSubmitted.Publish(PredictionSubmitted{ID: o.Submission.ID, Validator: l.hotkey, Attempt: t.attempts})
+}
+
+func (c *minerCommunication) confirmed(l *link, k *wire.Confirmation) {
+	o := c.n.box.byID[k.ID]
+	if o == nil || o.final(l.hotkey) {
+		return
+	}
+	if !k.OK && k.Code.Temporary() {
+		return // it stays in the outbox and is sent again
+	}
+	d := ledger.Delivery{Validator: l.hotkey, State: ledger.Confirmed, Code: k.Code, At: c.n.loop.Now()}
+	if k.OK {
+		c.stats.confirmed++
+	} else {
+		d.State = ledger.Rejected
+		c.stats.rejected++
+	}
+	o.Deliveries = append(o.Deliveries, d)
+	delete(o.tries, l.hotkey)
+	b := c.n.store.Batch()
+	ledger.Outbox.Put(b, o.Submission.ID, &o.Outgoing)
+	c.n.store.Commit(b)
+	c.n.PredictionConfirmed.Publish(PredictionConfirmed{ID: k.ID, Validator: l.hotkey, OK: k.OK, Code: k.Code})
+}
+
+func (c *minerCommunication) send(l *link, frame []byte) { c.n.send(l.conn, frame) }
+
+// drop forgets a link's connection and plans the next dial.
+func (c *minerCommunication) drop(l *link, reason string) {
+	delete(c.byConn, l.conn)
+	now := c.n.loop.Now()
+	if l.state == ready {
+		if now.Sub(l.since) >= time.Minute {
+			l.attempts = 0 // a stable minute: the next failure is a new one
+		}
+		c.n.gone.Publish(PeerDisconnected{Conn: l.conn, Hotkey: l.hotkey, Reason: reason})
+	}
+	l.state = waiting
+	if l.gone {
+		return
+	}
+	l.timer.Arm(c.n.cfg.Redial.Base/2 + c.n.cfg.Redial.Delay(l.attempts, c.scope.Stream("redial")))
+	l.attempts++
+}
+
+func (c *minerCommunication) count(err error) {
+	if e, ok := err.(wire.Error); ok {
+		c.errors[e]++
+	}
+}
+
+// Confirmations of a prediction by hotkey: what a miner knows of its outbox.
+func (n *Miner) Deliveries(id bet.PredictionID) []ledger.Delivery {
+	if o := n.box.byID[id]; o != nil {
+		return o.Deliveries
+	}
+	return nil
+}
+
+func (c *minerCommunication) Stats() ServiceStats {
+	up := uint64(0)
+	for _, l := range c.links {
+		if l.state == ready {
+			up++
+		}
+	}
+	s := ServiceStats{Name: c.name(), Counts: []Count{
+		{"validators", uint64(len(c.links))}, {"connected", up}, {"dials", c.stats.dials}, {"welcomes", c.stats.welcomes},
+		{"refusals", c.stats.refusals}, {"lost", c.stats.lost}, {"foreign", c.stats.foreign}, {"submitted", c.stats.submitted},
+		{"resubmitted", c.stats.resubmitted}, {"confirmed", c.stats.confirmed}, {"rejected", c.stats.rejected},
+		{"heartbeats", c.stats.heartbeats}, {"acks", c.stats.acks}}}
+	for i, n := range c.errors {
+		if n > 0 {
+			s.Counts = append(s.Counts, Count{"refused_" + wire.Error(i).Code(), n})
+		}
+	}
+	s.State, s.Reason = health(up > 0, "no session with any validator")
+	return s
+}

@@ -1,0 +1,113 @@
+package node
+
+import (
+	"slices"
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/chain"
+	"bettensor/node/ledger"
+)
+
+// State is what the services of a node share. Each field has one service that
+// writes it; every other may read it. It lives on the loop.
+type State struct {
+	// Meta is the newest metagraph, nil before the first sync. Metagraph writes.
+	Meta  *chain.Metagraph
+	slots map[chain.Hotkey]chain.UID
+
+	// Games by id; a game is replaced, never changed. Games writes.
+	Games map[bet.GameID]*bet.Game
+
+	// Book of accepted predictions. Predictions writes. Validator only.
+	Book Book
+
+	// Weights set so far, oldest first. Weights writes.
+	Weights []ledger.WeightRow
+}
+
+func newState() State {
+	return State{Games: map[bet.GameID]*bet.Game{}, Book: Book{
+		byID: map[ledger.IDKey]*ledger.Prediction{}, byGame: map[bet.GameID][]*ledger.Prediction{}}}
+}
+
+func (s *State) setMeta(m *chain.Metagraph) {
+	s.Meta = m
+	s.slots = make(map[chain.Hotkey]chain.UID, len(m.Neurons))
+	for i := range m.Neurons {
+		s.slots[m.Neurons[i].Hotkey] = chain.UID(i)
+	}
+}
+
+// UID is a hotkey's slot at the newest metagraph.
+func (s *State) UID(h chain.Hotkey) (chain.UID, bool) {
+	u, ok := s.slots[h]
+	return u, ok
+}
+
+// Head estimates the chain's head from the newest metagraph and the clock.
+func (s *State) Head(now time.Time, blockTime time.Duration) chain.Block {
+	if s.Meta == nil {
+		return 0
+	}
+	return s.Meta.Block + chain.Block(max(now.Sub(s.Meta.At), 0)/blockTime)
+}
+
+// SortedGames returns the games that pass, by start and then id.
+func (s *State) SortedGames(pass func(*bet.Game) bool) []*bet.Game {
+	var out []*bet.Game
+	for _, g := range s.Games {
+		if pass(g) {
+			out = append(out, g)
+		}
+	}
+	slices.SortFunc(out, byStart)
+	return out
+}
+
+func byStart(a, b *bet.Game) int {
+	if c := a.Start.Compare(b.Start); c != 0 {
+		return c
+	}
+	switch {
+	case a.ID < b.ID:
+		return -1
+	case a.ID > b.ID:
+		return 1
+	}
+	return 0
+}
+
+// Book is a validator's accepted predictions in memory. A row is replaced,
+// never changed: events point to it.
+type Book struct {
+	byID    map[ledger.IDKey]*ledger.Prediction
+	byGame  map[bet.GameID][]*ledger.Prediction // in order of acceptance
+	budget  bet.Budget
+	arrived uint64
+}
+
+// Len is how many predictions are held.
+func (b *Book) Len() int { return len(b.byID) }
+
+// Get returns a prediction, or nil.
+func (b *Book) Get(h chain.Hotkey, id bet.PredictionID) *ledger.Prediction {
+	return b.byID[ledger.IDKey{Hotkey: h, ID: id}]
+}
+
+// Game returns a game's predictions in order of acceptance; do not change it.
+func (b *Book) Game(id bet.GameID) []*ledger.Prediction { return b.byGame[id] }
+
+// Spent is what a hotkey has wagered on a day of receipt.
+func (b *Book) Spent(h chain.Hotkey, d bet.Day) bet.Cents { return b.budget.Spent(h, d) }
+
+func (b *Book) add(p *ledger.Prediction) {
+	b.byID[ledger.IDKey{Hotkey: p.Hotkey, ID: p.ID}] = p
+	b.byGame[p.Game] = append(b.byGame[p.Game], p)
+	b.arrived = max(b.arrived, p.Arrived)
+}
+
+func (b *Book) replace(i int, p *ledger.Prediction) {
+	b.byID[ledger.IDKey{Hotkey: p.Hotkey, ID: p.ID}] = p
+	b.byGame[p.Game][i] = p
+}

@@ -1,0 +1,194 @@
+package node
+
+import (
+	"time"
+
+	"bettensor/bus"
+	"bettensor/node/bet"
+	"bettensor/node/ledger"
+	"bettensor/node/wire"
+	"bettensor/sched"
+)
+
+// ServiceStats are one service's figures: counters by name, in a fixed order.
+type ServiceStats struct {
+	Name   string
+	State  string // ok, degraded, down, rebuilding
+	Reason string // why not ok
+	Counts []Count
+	// Accuracy of the predictions the service knows; nil where it knows none.
+	Accuracy *Accuracy
+}
+
+// Count is one counter or gauge.
+type Count struct {
+	Name  string
+	Value uint64
+}
+
+// Stats are a node's figures at one instant.
+type Stats struct {
+	At       time.Time
+	Services []ServiceStats
+	Topics   []bus.TopicStats
+	Tasks    []sched.TaskStats
+	Panics   uint64
+}
+
+// Stats returns the figures of every service, topic and task. Call it on the loop.
+func (c *core) Stats() Stats {
+	s := Stats{At: c.loop.Now(), Topics: c.bus.Stats(), Tasks: c.loop.Tasks()}
+	for _, h := range c.services {
+		s.Services = append(s.Services, h.Stats())
+	}
+	for _, n := range c.panics {
+		s.Panics += n
+	}
+	s.Services = append(s.Services, c.ownStats())
+	return s
+}
+
+func (c *core) ownStats() ServiceStats {
+	s := ServiceStats{Name: "core", State: "ok", Counts: []Count{
+		{"frames_waiting", uint64(c.inbound.Waiting())}, {"frames_shed", c.inbound.Shed()},
+		{"commits_pending", uint64(c.store.Pending())}, {"commit_bytes_pending", uint64(c.store.PendingBytes())},
+		{"commits_durable", uint64(c.store.Durable())}}}
+	if c.downErr != nil {
+		s.State, s.Reason = "down", c.downErr.Error()
+	}
+	return s
+}
+
+// Accuracy of settled predictions.
+type Accuracy struct {
+	Settled, Won, Pushed uint64
+	// WinRate is won / (won + lost).
+	WinRate float64
+	// Brier is the mean of (p − outcome)², p being the confidence given, or the
+	// inverse of the odds taken where none was.
+	Brier float64
+	// CLV is the mean of odds taken / closing odds − 1, over those whose closing
+	// odds are known.
+	CLV float64
+	// ROI is profit / wager over all of them.
+	ROI float64
+}
+
+// accuracy sums what Accuracy is made of.
+type accuracy struct {
+	won, lost, pushed, priced uint64
+	brier, clv                float64
+	wager, profit             bet.Cents
+}
+
+func (a *accuracy) add(p *ledger.Prediction, g *bet.Game)    { a.take(p, g, 1) }
+func (a *accuracy) remove(p *ledger.Prediction, g *bet.Game) { a.take(p, g, -1) }
+
+func (a *accuracy) take(p *ledger.Prediction, g *bet.Game, sign int) {
+	closing := 0.0
+	if g != nil && p.Outcome < bet.Unfinished {
+		closing = g.Closing[p.Outcome]
+	}
+	a.outcome(p.State, p.Confidence, p.Odds, closing, p.Wager, p.Payout, sign)
+}
+
+func (a *accuracy) outcome(state bet.State, confidence, odds, closing float64, wager, payout bet.Cents, sign int) {
+	n, s := uint64(sign), float64(sign)
+	hit := 0.0
+	switch state {
+	case bet.Won:
+		a.won += n
+		hit = 1
+	case bet.Lost:
+		a.lost += n
+	case bet.Pushed:
+		a.pushed += n
+		return
+	default:
+		return
+	}
+	if confidence < 0 {
+		confidence = 1 / odds
+	}
+	a.brier += s * (confidence - hit) * (confidence - hit)
+	if closing > 0 {
+		a.priced += n
+		a.clv += s * (odds/closing - 1)
+	}
+	a.wager += bet.Cents(sign) * wager
+	a.profit += bet.Cents(sign) * (payout - wager)
+}
+
+func (a *accuracy) figures() *Accuracy {
+	out := &Accuracy{Settled: a.won + a.lost + a.pushed, Won: a.won, Pushed: a.pushed}
+	if n := float64(a.won + a.lost); n > 0 {
+		out.WinRate, out.Brier = float64(a.won)/n, a.brier/n
+	}
+	if a.priced > 0 {
+		out.CLV = a.clv / float64(a.priced)
+	}
+	if a.wager > 0 {
+		out.ROI = float64(a.profit) / float64(a.wager)
+	}
+	return out
+}
+
+func health(ok bool, reason string) (string, string) {
+	if ok {
+		return "ok", ""
+	}
+	return "degraded", reason
+}
+
+func (m *metagraph) Stats() ServiceStats {
+	s := ServiceStats{Name: m.name(), Counts: []Count{
+		{"syncs", m.stats.syncs}, {"stale", m.stats.stale}, {"axon_served", m.stats.served}, {"axon_refused", m.stats.refused}}}
+	last := m.task.Stats().LastErr
+	s.State, s.Reason = health(m.state.Meta != nil && last == "", "last sync: "+last)
+	return s
+}
+
+func (g *games) Stats() ServiceStats {
+	s := ServiceStats{Name: g.name(), Counts: []Count{
+		{"known", uint64(len(g.v.State.Games))}, {"polls", g.stats.polls}, {"changed", g.stats.changed}, {"refused", g.stats.refused}}}
+	s.State, s.Reason = health(g.stats.polls > 0, "no answer from the feed: "+g.task.Stats().LastErr)
+	return s
+}
+
+func (c *communication) Stats() ServiceStats {
+	s := ServiceStats{Name: c.name(), State: "ok", Counts: []Count{
+		{"sessions", uint64(len(c.sessions))}, {"authenticated", uint64(len(c.byHotkey))}, {"opened", c.stats.opened},
+		{"refused", c.stats.refused}, {"replaced", c.stats.replaced}, {"timed_out", c.stats.timedOut},
+		{"frames", c.stats.frames}, {"predictions", c.stats.predictions}, {"heartbeats", c.stats.heartbeats},
+		{"confirmed", c.stats.confirmed}, {"rejected", c.stats.rejected}, {"broadcasts", c.stats.broadcasts},
+		{"sent", c.stats.sent}, {"unasked", c.stats.unasked}}}
+	for i, n := range c.stats.errors {
+		if n > 0 {
+			s.Counts = append(s.Counts, Count{"refused_" + wire.Error(i).Code(), n})
+		}
+	}
+	return s
+}
+
+func (p *predictions) Stats() ServiceStats {
+	s := ServiceStats{Name: p.name(), State: "ok", Accuracy: p.accuracy.figures(), Counts: []Count{
+		{"held", uint64(p.v.State.Book.Len())}, {"received", p.stats.received}, {"stored", p.stats.stored},
+		{"duplicates", p.stats.duplicates}, {"waited", p.stats.waiting}, {"settled", p.stats.settled}, {"corrected", p.stats.corrected}}}
+	for _, code := range bet.Codes() {
+		if n := p.rejected[code]; n > 0 {
+			s.Counts = append(s.Counts, Count{"rejected_" + string(code), n})
+		}
+	}
+	if p.v.store.Full() {
+		s.State, s.Reason = "degraded", "the store is slow: new predictions are pushed back"
+	}
+	return s
+}
+
+func (w *weights) Stats() ServiceStats {
+	s := ServiceStats{Name: w.name(), Counts: []Count{
+		{"planned", w.stats.planned}, {"set", w.stats.set}, {"refused", w.stats.refused},
+		{"unknown", w.stats.unknown}, {"resolved", w.stats.resolved}, {"held_by_rate_limit", w.stats.held}, {"last_update", uint64(w.update)}}}
+	s.State, s.Reason = health(w.alert == "", w.alert)
+	return s
+}

@@ -1,0 +1,34 @@
+package wire
+
+import (
+	"bytes"
+	"fmt"
+
+	"bettensor/node/pack"
+)
+
+// AppendEvent appends the recorded form of an event: Conn, Kind, Inbound,
+// Remote and Raw. Message and Err are what Open makes of Raw, and are not kept.
+func AppendEvent(dst []byte, e *Event) []byte {
+	dst = pack.AppendUint(dst, uint64(e.Conn))
+	dst = append(dst, byte(e.Kind))
+	dst = pack.AppendBool(dst, e.Inbound)
+	dst = pack.AppendText(dst, e.Remote)
+	return pack.AppendBytes(dst, e.Raw)
+}
+
+// ReadEvent reads what AppendEvent wrote, and opens a received frame again.
+// The event shares no memory with what r reads.
+func ReadEvent(r *pack.Reader, o *Opener) (Event, error) {
+	e := Event{Conn: Conn(r.Uint()), Kind: EventKind(r.Byte()), Inbound: r.Bool(), Remote: r.Text(), Raw: bytes.Clone(r.Bytes())}
+	if err := r.Err(); err != nil {
+		return Event{}, fmt.Errorf("read connection event: %w", err)
+	}
+	if e.Kind < Opened || e.Kind > Closed {
+		return Event{}, fmt.Errorf("read connection event: kind %d: %w", e.Kind, pack.ErrShort)
+	}
+	if e.Kind == Received {
+		e.Message, e.Err = o.Open(e.Raw)
+	}
+	return e, nil
+}

@@ -1,0 +1,253 @@
+package wire
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"bettensor/node/chain"
+	"bettensor/node/pack"
+)
+
+// Nonces makes a sender's nonces: milliseconds since 1970 that strictly
+// increase even where the clock does not. One per signer, kept across
+// restarts: a nonce used twice is refused by whoever remembers it.
+type Nonces struct {
+	Last uint64 // the last one given out, in ms
+	text texts
+}
+
+// Next returns the next nonce: max(Last+1, now).
+func (n *Nonces) Next(now time.Time) string {
+	n.Last = max(n.Last+1, uint64(max(now.UnixMilli(), 0)))
+	var b [20]byte
+	return n.text.add(strconv.AppendUint(b[:0], n.Last, 10))
+}
+
+// Fresh is the window of a signed timestamp around the receiver's clock.
+type Fresh struct {
+	Past   time.Duration // older is ErrStale
+	Future time.Duration // further ahead is ErrFuture
+}
+
+// DefaultFresh is the protocol's window of 300 s back, and 4 s ahead: a frame
+// from the future would outlive the nonce that is remembered for it.
+var DefaultFresh = Fresh{Past: 300 * time.Second, Future: 4 * time.Second}
+
+// Check returns nil, ErrStale or ErrFuture.
+func (f Fresh) Check(at, now time.Time) error {
+	switch d := now.Sub(at); {
+	case d > f.Past:
+		return ErrStale
+	case d < -f.Future:
+		return ErrFuture
+	}
+	return nil
+}
+
+// windowLen is how many nonces a NonceWindow remembers one by one. Senders
+// increase them, so more than a handful out of order means a replay.
+const windowLen = 32
+
+// NonceWindow remembers one sender's nonces in bounded memory, so that none is
+// taken twice: the last few by value, all earlier ones by the highest of them.
+// A nonce below that mark is refused unseen; frames arrive in the order they
+// were sent, or nearly so, which is why honest senders do not meet it. The
+// zero value has seen nothing.
+type NonceWindow struct {
+	floor uint64   // everything up to here counts as seen
+	seen  []uint64 // ascending, all above floor
+}
+
+// Accept takes a nonce and remembers it, or returns ErrReplay, ErrStale (below
+// all remembered ones) or ErrShape (not a decimal number of milliseconds). Two
+// texts of one value ("5", "5.0") are one nonce.
+func (w *NonceWindow) Accept(nonce string) error {
+	v, ok := parseNonce(nonce)
+	if !ok {
+		return ErrShape
+	}
+	at := len(w.seen)
+	if at > 0 && v <= w.seen[at-1] {
+		var found bool
+		if at, found = slices.BinarySearch(w.seen, v); found {
+			return ErrReplay
+		}
+	}
+	if v <= w.floor {
+		return ErrStale
+	}
+	switch {
+	case len(w.seen) < windowLen:
+		w.seen = slices.Insert(w.seen, at, v)
+	case at == 0: // the lowest of all: remembering it as the mark is enough
+		w.floor = v
+	default:
+		w.floor = w.seen[0]
+		copy(w.seen, w.seen[1:at])
+		w.seen[at-1] = v
+	}
+	return nil
+}
+
+// Append appends the window's binary form.
+func (w *NonceWindow) Append(dst []byte) []byte {
+	dst = pack.AppendUint(dst, w.floor)
+	dst = pack.AppendUint(dst, uint64(len(w.seen)))
+	for _, v := range w.seen {
+		dst = pack.AppendUint(dst, v)
+	}
+	return dst
+}
+
+// ReadNonceWindow reads what Append wrote.
+func ReadNonceWindow(r *pack.Reader) (NonceWindow, error) {
+	w := NonceWindow{floor: r.Uint()}
+	n := r.Count(1)
+	if n > windowLen {
+		return NonceWindow{}, fmt.Errorf("nonce window of %d, at most %d: %w", n, windowLen, pack.ErrShort)
+	}
+	last := w.floor
+	for range n {
+		v := r.Uint()
+		if r.Err() == nil && v <= last {
+			return NonceWindow{}, fmt.Errorf("nonce window out of order: %w", pack.ErrShort)
+		}
+		last = v
+		w.seen = append(w.seen, v)
+	}
+	if err := r.Err(); err != nil {
+		return NonceWindow{}, fmt.Errorf("nonce window: %w", err)
+	}
+	return w, nil
+}
+
+// nonceScale is the fraction of a millisecond that is told apart. A float of
+// milliseconds since 1970 has four decimals at most.
+const nonceScale = 1e6
+
+// parseNonce reads up to 13 digits of milliseconds and six decimals as one
+// number.
+func parseNonce(s string) (uint64, bool) {
+	var v uint64
+	i := 0
+	for ; i < len(s) && s[i]-'0' <= 9; i++ {
+		v = v*10 + uint64(s[i]-'0')
+		if i >= 13 {
+			return 0, false
+		}
+	}
+	if i == 0 {
+		return 0, false
+	}
+	v *= nonceScale
+	if i == len(s) {
+		return v, true
+	}
+	if s[i] != '.' || i+1 == len(s) || len(s)-i > 7 {
+		return 0, false
+	}
+	scale := uint64(nonceScale)
+	for _, d := range []byte(s[i+1:]) {
+		if d -= '0'; d > 9 {
+			return 0, false
+		}
+		scale /= 10
+		v += uint64(d) * scale
+	}
+	return v, true
+}
+
+const (
+	// AuthMemory is how long the nonces of a hotkey's authentications are kept
+	// after its last one: longer than a signed frame stays fresh on both sides.
+	AuthMemory = 600 * time.Second
+	// MaxSenders bounds an AuthNonces: four times the neurons of a subnet, and
+	// only registered hotkeys get as far as being remembered.
+	MaxSenders = 1024
+)
+
+// AuthNonces remembers authentications across connections, so that a captured
+// one cannot take a session over. The zero value has seen none.
+type AuthNonces struct {
+	senders map[chain.Hotkey]*authNonces
+}
+
+type authNonces struct {
+	window NonceWindow
+	last   time.Time
+}
+
+// Accept takes the nonce of an authentic, fresh Auth of a registered hotkey.
+// Beside NonceWindow's refusals there is ErrFull, where MaxSenders hotkeys were
+// heard within AuthMemory: forgetting one would open it to replay.
+func (a *AuthNonces) Accept(h chain.Hotkey, nonce string, now time.Time) error {
+	s := a.senders[h]
+	if s == nil {
+		if len(a.senders) >= MaxSenders {
+			a.forget(now)
+		}
+		if len(a.senders) >= MaxSenders {
+			return ErrFull
+		}
+		s = &authNonces{}
+	}
+	if err := s.window.Accept(nonce); err != nil {
+		return err
+	}
+	if a.senders == nil {
+		a.senders = make(map[chain.Hotkey]*authNonces)
+	}
+	s.last = now
+	a.senders[h] = s
+	return nil
+}
+
+// forget drops who was not heard within AuthMemory; which one goes first
+// cannot be seen.
+func (a *AuthNonces) forget(now time.Time) {
+	for h, s := range a.senders {
+		if now.Sub(s.last) > AuthMemory {
+			delete(a.senders, h)
+		}
+	}
+}
+
+// Append appends the binary form, in the order of hotkeys.
+func (a *AuthNonces) Append(dst []byte) []byte {
+	hotkeys := make([]chain.Hotkey, 0, len(a.senders))
+	for h := range a.senders {
+		hotkeys = append(hotkeys, h)
+	}
+	slices.Sort(hotkeys)
+	dst = pack.AppendUint(dst, uint64(len(hotkeys)))
+	for _, h := range hotkeys {
+		s := a.senders[h]
+		dst = pack.AppendText(dst, h)
+		dst = pack.AppendTime(dst, s.last)
+		dst = s.window.Append(dst)
+	}
+	return dst
+}
+
+// ReadAuthNonces reads what Append wrote.
+func ReadAuthNonces(r *pack.Reader) (AuthNonces, error) {
+	n := r.Count(4)
+	if n > MaxSenders {
+		return AuthNonces{}, fmt.Errorf("auth nonces of %d hotkeys, at most %d: %w", n, MaxSenders, pack.ErrShort)
+	}
+	a := AuthNonces{senders: make(map[chain.Hotkey]*authNonces, n)}
+	for range n {
+		h, last := chain.Hotkey(r.Text()), r.Time()
+		w, err := ReadNonceWindow(r)
+		if err != nil {
+			return AuthNonces{}, fmt.Errorf("auth nonces of %s: %w", h, err)
+		}
+		a.senders[h] = &authNonces{window: w, last: last}
+	}
+	if err := r.Err(); err != nil {
+		return AuthNonces{}, fmt.Errorf("auth nonces: %w", err)
+	}
+	return a, nil
+}

@@ -1,0 +1,388 @@
+// Package sock is the live transport of node/wire: WebSocket connections on
+// gorilla/websocket, inbound at a path of an HTTP server and dialled. It is an
+// edge, one of the few places with goroutines: each connection has a read pump,
+// which opens frames (limits, JSON, signature) and offers them to the loop in
+// their order, and a write pump behind a bounded queue. It decides nothing
+// about peers but what limits say; who may stay is the node's decision.
+//
+// Read sock.go for configuration and lifecycle, conn.go for one connection,
+// limit.go for who gets in. Only node/cli and sim/localnet make one.
+package sock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bettensor/node/wire"
+
+	"github.com/gorilla/websocket"
+)
+
+// Path is where the protocol's server listens for WebSockets.
+const Path = "/ws"
+
+// Config is the transport's manual. A zero field takes the default.
+type Config struct {
+	// Frame is the largest frame read, in bytes. Default wire.MaxFrame; more
+	// only costs memory, since Open refuses it.
+	Frame int
+	// MaxInbound bounds inbound TCP connections, upgraded or not. Default 512:
+	// a subnet has 256 neurons, and a reconnect overlaps with its predecessor.
+	MaxInbound int
+	// MaxDialled bounds connections that we made. Default 512, as above.
+	MaxDialled int
+	// MaxPerAddress bounds inbound connections of one address. Default 16:
+	// several miners behind one router.
+	MaxPerAddress int
+	// MaxUnproved bounds inbound connections of one address that were not yet
+	// answered, which a node does only after authentication. Default 5.
+	MaxUnproved int
+	// MaxLoopback takes the place of both for 127.0.0.0/8 and ::1, where a
+	// whole subnet may live on one machine. Default 256.
+	MaxLoopback int
+	// ProveTimeout is how long an inbound connection may stay unanswered. Default 5 s.
+	ProveTimeout time.Duration
+	// DialTimeout bounds connecting and the handshake. Default 10 s.
+	DialTimeout time.Duration
+	// PingEvery is the time between WebSocket pings. Default 20 s. A peer that
+	// sends nothing at all for two and a half times as long is gone.
+	PingEvery time.Duration
+	// WriteTimeout bounds writing one frame: a reader slower than that is
+	// dropped. Default 10 s.
+	WriteTimeout time.Duration
+	// CloseTimeout is how long a closing handshake may take. Default 1 s.
+	CloseTimeout time.Duration
+	// QueueFrames and QueueBytes bound what waits to be written to one peer.
+	// Defaults 256 frames and 4 MiB: a burst of confirmations, or a whole
+	// season's games in pages.
+	QueueFrames, QueueBytes int
+}
+
+func fill[T comparable](v *T, def T) {
+	var zero T
+	if *v == zero {
+		*v = def
+	}
+}
+
+func (c *Config) fill() {
+	fill(&c.Frame, wire.MaxFrame)
+	fill(&c.MaxInbound, 512)
+	fill(&c.MaxDialled, 512)
+	fill(&c.MaxPerAddress, 16)
+	fill(&c.MaxUnproved, 5)
+	fill(&c.MaxLoopback, 256)
+	fill(&c.ProveTimeout, 5*time.Second)
+	fill(&c.DialTimeout, 10*time.Second)
+	fill(&c.PingEvery, 20*time.Second)
+	fill(&c.WriteTimeout, 10*time.Second)
+	fill(&c.CloseTimeout, time.Second)
+	fill(&c.QueueFrames, 256)
+	fill(&c.QueueBytes, 4<<20)
+}
+
+// maxHeader bounds the upgrade request: ours has under 300 bytes.
+const maxHeader = 8 << 10
+
+// Stats are counts since New.
+type Stats struct {
+	Inbound, Dialled     uint64 // connections that stood
+	Refused              uint64 // inbound over a limit, closed before a byte was read
+	DialFailed           uint64
+	FramesIn, FramesOut  uint64
+	BytesIn, BytesOut    uint64
+	Malformed            uint64 // frames in that Open refused
+	Shed                 uint64 // frames in that the loop's inbox had no room for
+	QueueFull            uint64 // frames out that the peer's queue had no room for
+	Unproved, Slow, Dead uint64 // dropped: not answered in time, not reading, silent
+}
+
+type counters struct {
+	inbound, dialled, refused, dialFailed, framesIn, framesOut, bytesIn, bytesOut,
+	malformed, shed, queueFull, unproved, slow, dead atomic.Uint64
+}
+
+// Transport is a wire.Transport over real sockets. Its methods may be called
+// from any goroutine.
+type Transport struct {
+	cfg   Config
+	open  func() *wire.Opener
+	offer func(wire.Event) bool
+
+	ctx    context.Context // ends when Stop begins
+	cancel context.CancelFunc
+	count  counters
+	next   atomic.Uint64
+	limit  limiter
+	writes sync.Pool // write buffers, held only while a frame is written
+
+	mu      sync.Mutex // guards what follows; never held while waiting
+	stopped bool
+	conns   map[wire.Conn]*conn
+	dialled int
+	server  *http.Server
+	addr    net.Addr
+	pumps   sync.WaitGroup
+}
+
+var _ wire.Transport = (*Transport)(nil)
+
+// New makes a transport; it listens to nothing yet. open makes one Opener for
+// each connection. offer is the loop's inbox: it must return at once, and may
+// be called from many goroutines. A frame it refuses is lost and counted, as on
+// a bad line; the end of a connection it knows of is offered until it is taken.
+func New(cfg Config, open func() *wire.Opener, offer func(wire.Event) bool) *Transport {
+	cfg.fill()
+	t := &Transport{cfg: cfg, open: open, offer: offer, conns: make(map[wire.Conn]*conn)}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.limit = limiter{cfg: &t.cfg, refused: &t.count.refused, addrs: make(map[netip.Addr]*tally)}
+	return t
+}
+
+// ErrStopped is the error of a Listen after Stop.
+var ErrStopped = errors.New("sock: stopped")
+
+// Listen begins to accept at address and returns; ":0" picks a port that Addr
+// tells. A transport listens at one address at most.
+func (t *Transport) Listen(address string) error {
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("listen for websockets: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.HandleFunc(Path, t.upgrade)
+	server := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: t.cfg.ProveTimeout, // with the header limit, an end to slow and endless headers
+		WriteTimeout:      t.cfg.ProveTimeout, // of the answer to what is no upgrade
+		IdleTimeout:       t.cfg.ProveTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          silent(),
+	}
+	server.SetKeepAlivesEnabled(false)
+
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped || t.server != nil {
+		ln.Close()
+		if t.stopped {
+			return fmt.Errorf("listen for websockets at %s: %w", address, ErrStopped)
+		}
+		return fmt.Errorf("listen for websockets at %s: already listening at %s", address, t.addr)
+	}
+	t.server, t.addr = server, ln.Addr()
+	t.pumps.Add(1)
+	go func() {
+		defer t.pumps.Done()
+		server.Serve(&listener{Listener: ln, limit: &t.limit})
+	}()
+	return nil
+}
+
+// Addr is where Listen listens, nil before.
+func (t *Transport) Addr() net.Addr {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.addr
+}
+
+// upgrade makes a connection of a request.
+func (t *Transport) upgrade(w http.ResponseWriter, r *http.Request) {
+	u := websocket.Upgrader{
+		HandshakeTimeout: t.cfg.ProveTimeout,
+		WriteBufferPool:  &t.writes,
+		WriteBufferSize:  writeBuffer,
+		// A page from anywhere may connect: it cannot sign, and there is no
+		// cookie for it to misuse.
+		CheckOrigin: func(*http.Request) bool { return true },
+	}
+	ws, err := u.Upgrade(w, r, nil)
+	if err != nil {
+		return // Upgrade has answered
+	}
+	c := t.newConn(wire.Conn(t.next.Add(1)), true)
+	c.ws = ws
+	c.admitted, _ = ws.NetConn().(*admitted)
+	if !t.add(c) {
+		ws.Close()
+		return
+	}
+	t.count.inbound.Add(1)
+	go func() {
+		defer t.pumps.Done()
+		c.run(r.RemoteAddr)
+	}()
+}
+
+// Dial begins to connect to host:port, or to a ws:// URL.
+func (t *Transport) Dial(id wire.Conn, address string) {
+	if !strings.Contains(address, "://") {
+		address = "ws://" + address + Path
+	}
+	c := t.newConn(id, false)
+	ctx, cancel := context.WithTimeout(t.ctx, t.cfg.DialTimeout)
+	c.cancelDial = cancel
+	if !t.add(c) {
+		cancel()
+		t.count.dialFailed.Add(1)
+		// The caller is the loop: offering from here could wait for ourselves.
+		t.later(func() { t.deliver(wire.Event{Conn: c.id, Kind: wire.Closed, Raw: []byte("too many connections")}) })
+		return
+	}
+	go func() {
+		defer t.pumps.Done()
+		defer cancel()
+		d := websocket.Dialer{
+			HandshakeTimeout: t.cfg.DialTimeout,
+			WriteBufferPool:  &t.writes,
+			WriteBufferSize:  writeBuffer,
+			ReadBufferSize:   readBuffer,
+		}
+		ws, resp, err := d.DialContext(ctx, address, nil)
+		if err != nil {
+			if resp != nil {
+				err = fmt.Errorf("%w (%s)", err, resp.Status)
+			}
+			t.count.dialFailed.Add(1)
+			t.remove(c)
+			t.deliver(wire.Event{Conn: c.id, Kind: wire.Closed, Raw: []byte("dial: " + err.Error())})
+			return
+		}
+		t.count.dialled.Add(1)
+		c.ws = ws
+		c.run(ws.RemoteAddr().String())
+	}()
+}
+
+// later runs f on a goroutine that Stop waits for.
+func (t *Transport) later(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped {
+		return
+	}
+	t.pumps.Add(1)
+	go func() {
+		defer t.pumps.Done()
+		f()
+	}()
+}
+
+// add registers a connection and its pump, unless we are stopping or it is one
+// dialled too many.
+func (t *Transport) add(c *conn) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.stopped || !c.inbound && t.dialled >= t.cfg.MaxDialled {
+		return false
+	}
+	if !c.inbound {
+		t.dialled++
+	}
+	t.conns[c.id] = c
+	t.pumps.Add(1)
+	return true
+}
+
+func (t *Transport) remove(c *conn) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.conns, c.id)
+	if !c.inbound {
+		t.dialled--
+	}
+}
+
+func (t *Transport) conn(id wire.Conn) *conn {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.conns[id]
+}
+
+// Send queues a frame. It may be called before Opened: the frame goes out first.
+// A peer whose queue is full is cut off.
+func (t *Transport) Send(id wire.Conn, frame []byte) {
+	if c := t.conn(id); c != nil {
+		c.send(frame)
+	}
+}
+
+// Close ends a connection after what is queued for it has been written.
+func (t *Transport) Close(id wire.Conn, code int, reason string) {
+	if c := t.conn(id); c != nil {
+		c.close(code, reason)
+	}
+}
+
+// retryOffer is the pause before an event that must not be lost is offered
+// again: long enough for a loop to empty its inbox, short for a person.
+const retryOffer = 10 * time.Millisecond
+
+// deliver offers an event until it is taken, or the transport stops.
+func (t *Transport) deliver(e wire.Event) {
+	for !t.offer(e) {
+		select {
+		case <-t.ctx.Done():
+			return
+		case <-time.After(retryOffer):
+		}
+	}
+}
+
+// Stats returns the counts so far.
+func (t *Transport) Stats() Stats {
+	n := &t.count
+	return Stats{
+		Inbound: n.inbound.Load(), Dialled: n.dialled.Load(), Refused: n.refused.Load(), DialFailed: n.dialFailed.Load(),
+		FramesIn: n.framesIn.Load(), FramesOut: n.framesOut.Load(), BytesIn: n.bytesIn.Load(), BytesOut: n.bytesOut.Load(),
+		Malformed: n.malformed.Load(), Shed: n.shed.Load(), QueueFull: n.queueFull.Load(),
+		Unproved: n.unproved.Load(), Slow: n.slow.Load(), Dead: n.dead.Load(),
+	}
+}
+
+// Stop accepts and dials no more, closes every connection with code 1012 after
+// its queue is written, and waits for that until ctx ends; then it cuts them
+// off. It returns when no goroutine is left: nil, or ctx's error where someone
+// had to be cut off. Events are offered once meanwhile, and none follows.
+func (t *Transport) Stop(ctx context.Context) error {
+	t.mu.Lock()
+	t.stopped = true
+	server := t.server
+	all := make([]*conn, 0, len(t.conns))
+	for _, c := range t.conns {
+		all = append(all, c)
+	}
+	t.mu.Unlock()
+
+	t.cancel()
+	if server != nil {
+		server.Close() // the listener and what was not upgraded
+	}
+	for _, c := range all {
+		c.close(wire.CloseRestart, wire.ReasonServerShutdown)
+	}
+	done := make(chan struct{})
+	go func() {
+		t.pumps.Wait()
+		close(done)
+	}()
+	var err error
+	select {
+	case <-done:
+	case <-ctx.Done():
+		err = fmt.Errorf("stop websockets: %w", ctx.Err())
+	}
+	for _, c := range all {
+		c.abort()
+	}
+	<-done
+	return err
+}

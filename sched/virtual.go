@@ -1,0 +1,200 @@
+package sched
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// World is the virtual driver: one event heap for all loops of a simulated
+// world, and the world's own events. Time stands still while an event is
+// handled and jumps to the next one. Order is (time, sequence number).
+type World struct {
+	q     queue
+	now   int64
+	seed  uint64
+	count uint64
+	hash  uint64
+
+	// SliceCost is the virtual time that one slice of deferred work takes; 0
+	// lets long work end in the instant it began.
+	SliceCost time.Duration
+	// Checkpoint, where set, is told the running hash every 65,536 events, so
+	// that two runs can be bisected without keeping their traces.
+	Checkpoint func(event, hash uint64)
+}
+
+const checkpointEvery = 1 << 16
+
+// NewWorld starts a world at an instant. The seed is the root of every stream.
+func NewWorld(start time.Time, seed uint64) *World {
+	return &World{now: start.UnixNano(), seed: seed}
+}
+
+// Now is the world's time.
+func (w *World) Now() time.Time { return time.Unix(0, w.now).UTC() }
+
+// Seed is the seed of the run.
+func (w *World) Seed() uint64 { return w.seed }
+
+// Events counts what entered the world's loops. The world's own events are not
+// among them.
+func (w *World) Events() uint64 { return w.count }
+
+// Hash is the running hash over all loops' events in their common order.
+func (w *World) Hash() uint64 { return w.hash }
+
+// Pending counts the events in the heap.
+func (w *World) Pending() int { return w.q.len() }
+
+// NewLoop makes a node's loop in this world. The incarnation tells a restarted
+// node's random streams from those of the one that was killed.
+func (w *World) NewLoop(name string, incarnation int) *Loop {
+	l := newLoop(name, fmt.Sprint(incarnation), w.seed, w)
+	l.now, l.wall = w.now, w.now
+	return l
+}
+
+// Push makes an event of the world due at an instant, at once if it has passed.
+func (w *World) Push(at time.Time, ev Event) { w.q.push(max(nanos(at), w.now), ev) }
+
+// After makes an event of the world due after d.
+func (w *World) After(d time.Duration, ev Event) { w.q.push(later(w.now, d), ev) }
+
+// Func is a world event that calls a function.
+type Func func()
+
+// Fire calls the function.
+func (f Func) Fire() { f() }
+
+// Kill ends a loop: nothing enters it any more. What it held is dropped as it
+// falls due.
+func (w *World) Kill(l *Loop) { l.dead = true }
+
+// Dead says whether the loop was killed.
+func (l *Loop) Dead() bool { return l.dead }
+
+// Pause holds what is due for a loop until an instant, in order, as a stopped
+// process or machine does. A pause can be made longer, not shorter.
+func (w *World) Pause(l *Loop, until time.Time) { l.pausedUntil = max(l.pausedUntil, nanos(until)) }
+
+// Skew sets how far a node's clock is ahead of the world's. The node's clock
+// still never goes backwards: it stands until the world has caught up. Timers
+// follow the node's clock, those that are armed already too.
+func (w *World) Skew(l *Loop, ahead time.Duration) {
+	l.offset = int64(ahead)
+	var armed []item
+	for _, it := range w.q.items {
+		if it.seq < firstSeq {
+			continue // due already, and held by a pause
+		}
+		if t, ok := w.q.slots[it.slot].ev.(*Timer); ok && t.owner() == l {
+			armed = append(armed, it)
+		}
+	}
+	slices.SortFunc(armed, func(a, b item) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq)) })
+	for _, it := range armed {
+		w.reschedule(l, it.slot, w.q.slots[it.slot].ev.(*Timer).due)
+	}
+}
+
+// Step fires the next event. It reports false when nothing is left.
+func (w *World) Step() bool {
+	if w.q.len() == 0 {
+		return false
+	}
+	at, ev := w.q.pop()
+	if at < w.now {
+		panic("sched: virtual time went backwards")
+	}
+	w.now = at
+	o, ok := ev.(owned)
+	if !ok {
+		ev.Fire()
+		return true
+	}
+	l := o.owner()
+	if l.dead || l.pausedUntil > at {
+		s := int32(-1) // the slot is another's from now on
+		if !l.dead {
+			// Before what is due at that very instant: it was due earlier.
+			s = w.q.pushFirst(l.pausedUntil, ev)
+		}
+		if t, ok := ev.(*Timer); ok {
+			t.slot = s
+		}
+		return true
+	}
+	l.now = max(l.now, at+l.offset)
+	l.wall = l.now
+	before := l.events
+	ev.Fire()
+	if l.events != before {
+		w.count++
+		w.hash = mix(w.hash^l.hash, w.count)
+		if w.Checkpoint != nil && w.count%checkpointEvery == 0 {
+			w.Checkpoint(w.count, w.hash)
+		}
+	}
+	return true
+}
+
+// Run fires what is due up to and including an instant, and leaves the world
+// at that instant.
+func (w *World) Run(until time.Time) {
+	end := until.UnixNano()
+	for w.q.len() > 0 && w.q.items[0].at <= end {
+		w.Step()
+	}
+	w.now = max(w.now, end)
+}
+
+// Next is the instant of the next event.
+func (w *World) Next() (time.Time, bool) {
+	if w.q.len() == 0 {
+		return time.Time{}, false
+	}
+	return time.Unix(0, w.q.items[0].at).UTC(), true
+}
+
+func (w *World) schedule(l *Loop, at int64, ev Event) int32 {
+	return w.q.push(w.due(l, at), ev)
+}
+
+func (w *World) reschedule(l *Loop, slot int32, at int64) {
+	w.q.move(slot, w.due(l, at))
+}
+
+// due is the world's instant of an instant of the node's clock.
+func (w *World) due(l *Loop, at int64) int64 {
+	if l.offset < 0 {
+		at = later(at, time.Duration(-l.offset))
+	} else {
+		at -= l.offset // at is not below the node's now: no overflow
+	}
+	return max(at, w.now)
+}
+
+func (w *World) unschedule(_ *Loop, slot int32) { w.q.remove(slot) }
+
+func (w *World) post(l *Loop, ev Event) bool {
+	if !l.dead {
+		w.q.push(w.now, ev)
+	}
+	return !l.dead
+}
+
+func (w *World) postpone(_ *Loop, ev Event) { w.q.push(later(w.now, w.SliceCost), ev) }
+
+// Deliver makes an item enter a virtual loop's inbox at an instant, as a frame
+// under way does: one event, where Offer from a world event would be two. It
+// reports false, and counts the item as shed, when the inbox is full: what is
+// under way has its place already.
+func Deliver[E any](w *World, in *Inbox[E], at time.Time, e E) bool {
+	if !in.reserve() {
+		return false
+	}
+	w.q.push(max(nanos(at), w.now), in.wrap(e))
+	return true
+}

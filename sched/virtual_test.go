@@ -1,0 +1,371 @@
+package sched
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEventsComeByTimeAndThenByArming(t *testing.T) {
+	w, l := virtualLoop(t)
+	s := l.Scope("s")
+	var got []string
+	note := func(name string) *Timer {
+		return s.Timer(name, func() { got = append(got, fmt.Sprint(name, " ", l.Now().Sub(start))) })
+	}
+	a, b, c, d := note("a"), note("b"), note("c"), note("d")
+	a.Arm(2 * time.Second)
+	b.Arm(time.Second)
+	c.Arm(time.Second)
+	d.Arm(time.Second)
+	b.Arm(time.Second) // moved behind c and d
+	in := NewInbox(s, "in", 4, number, func(e *int64) { got = append(got, fmt.Sprint("in ", *e, " ", l.Now().Sub(start))) })
+	Deliver(w, in, start.Add(time.Second), 7)
+	in.Offer(8)
+	c.Stop()
+	w.Run(start.Add(time.Minute))
+	want := []string{"in 8 0s", "d 1s", "b 1s", "in 7 1s", "a 2s"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	same(t, "world's time after Run", w.Now(), start.Add(time.Minute))
+	same(t, "pending", w.Pending(), 0)
+	same(t, "events", w.Events(), 5)
+}
+
+func busyWorld(seed uint64, d time.Duration) *World {
+	w := NewWorld(start, seed)
+	w.SliceCost = 10 * time.Millisecond
+	for _, name := range []string{"a", "b"} {
+		b := newBusy(w.NewLoop(name, 0), "busy", unreliable(w, name))
+		feed(w, b.in, name)
+	}
+	w.Run(start.Add(d))
+	return w
+}
+
+func TestSameSeedSameHash(t *testing.T) {
+	one, two, other := busyWorld(1, time.Minute), busyWorld(1, time.Minute), busyWorld(2, time.Minute)
+	same(t, "hash of the same seed", two.Hash(), one.Hash())
+	same(t, "events of the same seed", two.Events(), one.Events())
+	if other.Hash() == one.Hash() {
+		t.Error("another seed gives the same run")
+	}
+	if one.Events() < 300 {
+		t.Errorf("only %d events", one.Events())
+	}
+}
+
+// Two nodes that see the same inputs are still two nodes.
+func TestHashTellsLoopsApart(t *testing.T) {
+	run := func(to int) uint64 {
+		w := NewWorld(start, 1)
+		var ins []*Inbox[int64]
+		for _, name := range []string{"a", "b"} {
+			ins = append(ins, NewInbox(w.NewLoop(name, 0).Scope("s"), "in", 4, number, func(*int64) {}))
+		}
+		ins[to].Offer(5)
+		w.Run(start)
+		return w.Hash()
+	}
+	if run(0) == run(1) {
+		t.Error("the hash does not say which node an input reached")
+	}
+}
+
+func TestKilledLoopIsSilentAndLetsGo(t *testing.T) {
+	w, l := virtualLoop(t)
+	other := w.NewLoop("other", 0)
+	fired := 0
+	mine := l.Scope("s").Timer("mine", func() { t.Error("a killed loop handled a timer") })
+	mine.Arm(time.Second)
+	in := NewInbox(l.Scope("i"), "in", 4, number, func(*int64) { t.Error("a killed loop handled an item") })
+	Deliver(w, in, start.Add(time.Second), 1)
+	w.Kill(l)
+	if in.Offer(2) {
+		t.Error("a killed loop took an item")
+	}
+	w.Run(start.Add(2 * time.Second))
+	same(t, "dead", l.Dead(), true)
+
+	// The timer fell due and its place in the heap is another's now: closing the
+	// dead service must not take that one out.
+	theirs := other.Scope("s").Timer("theirs", func() { fired++ })
+	theirs.Arm(time.Second)
+	mine.Stop()
+	w.Run(start.Add(5 * time.Second))
+	same(t, "other node's timer", fired, 1)
+}
+
+func TestKillByTheInputHookDropsThatEvent(t *testing.T) {
+	w, l := virtualLoop(t)
+	s := l.Scope("s")
+	handled := 0
+	var tick *Timer
+	tick = s.Timer("tick", func() { handled++; tick.Arm(time.Second) })
+	tick.Arm(time.Second)
+	l.OnInput(func(l *Loop) {
+		if l.Events() == 3 {
+			w.Kill(l)
+		}
+	})
+	w.Run(start.Add(time.Minute))
+	same(t, "handled", handled, 2)
+}
+
+// A stopped machine finds at its return what fell due meanwhile, in order, and
+// only then what falls due at that very instant.
+func TestPauseKeepsOrder(t *testing.T) {
+	w, l := virtualLoop(t)
+	s := l.Scope("s")
+	var got []string
+	note := func(name string, d time.Duration) {
+		s.Timer(name, func() { got = append(got, fmt.Sprint(name, " ", l.Now().Sub(start))) }).Arm(d)
+	}
+	note("at-the-end", 10*time.Second)
+	note("second", 2*time.Second)
+	note("first", time.Second)
+	gone := s.Timer("stopped", func() { t.Error("a stopped timer fired") })
+	gone.Arm(3 * time.Second)
+	note("after", 12*time.Second)
+	w.Pause(l, start.Add(5*time.Second))
+	w.After(4*time.Second, Func(func() { w.Pause(l, start.Add(10*time.Second)) }))
+	w.After(6*time.Second, Func(func() { w.Pause(l, start.Add(7*time.Second)); gone.Stop() }))
+	w.Run(start.Add(time.Minute))
+	want := []string{"first 10s", "second 10s", "at-the-end 10s", "after 12s"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestSkewNeverTurnsTheClockBack(t *testing.T) {
+	w, l := virtualLoop(t)
+	s := l.Scope("s")
+	var last time.Time
+	var tick *Timer
+	tick = s.Timer("tick", func() {
+		if l.Now().Before(last) {
+			t.Errorf("clock went from %v back to %v", last, l.Now())
+		}
+		last = l.Now()
+		tick.Arm(time.Second)
+	})
+	tick.Arm(0)
+	var fired []time.Duration // world time
+	due := start.Add(time.Hour)
+	s.Timer("appointment", func() {
+		fired = append(fired, w.Now().Sub(start))
+		if l.Now().Before(due) {
+			t.Errorf("an appointment at %v came at %v of the node's clock", due, l.Now())
+		}
+	}).ArmAt(due)
+	w.Skew(l, 10*time.Minute)
+	w.After(20*time.Minute, Func(func() { w.Skew(l, -10*time.Minute) }))
+	w.Run(start.Add(2 * time.Hour))
+	if d := cmp.Diff([]time.Duration{70 * time.Minute}, fired); d != "" {
+		t.Error(d)
+	}
+	if ahead := l.Now().Sub(w.Now()); ahead < -10*time.Minute-time.Second || ahead > -10*time.Minute {
+		t.Errorf("node's clock is %v ahead, want -10m", ahead)
+	}
+}
+
+func TestSkewMovesArmedTimers(t *testing.T) {
+	w, l := virtualLoop(t)
+	at := time.Duration(0)
+	l.Scope("s").Timer("t", func() { at = w.Now().Sub(start) }).Arm(time.Hour)
+	w.Skew(l, 20*time.Minute)
+	w.Run(start.Add(2 * time.Hour))
+	same(t, "world time of a timer of an hour, clock set 20 minutes ahead", at, 40*time.Minute)
+}
+
+func TestDeliverCountsWhatIsUnderWay(t *testing.T) {
+	w, l := virtualLoop(t)
+	s := l.Scope("s")
+	var got []time.Duration
+	in := NewInbox(s, "in", 2, number, func(*int64) { got = append(got, l.Now().Sub(start)) })
+	for i := range 3 {
+		same(t, fmt.Sprint("delivery ", i), Deliver(w, in, start.Add(time.Second), 1), i < 2)
+	}
+	same(t, "waiting", in.Waiting(), 2)
+	w.Run(start.Add(time.Second))
+	same(t, "waiting after", in.Waiting(), 0)
+	same(t, "shed", in.Shed(), 1)
+	if d := cmp.Diff([]time.Duration{time.Second, time.Second}, got); d != "" {
+		t.Error(d)
+	}
+	s.Close()
+	same(t, "delivery to a detached service", Deliver(w, in, start, 1), false)
+}
+
+func TestCheckpointsBisectRuns(t *testing.T) {
+	const events = 2*checkpointEvery + 10
+	w, l := virtualLoop(t)
+	var tick *Timer
+	tick = l.Scope("s").Timer("tick", func() { tick.Arm(1) })
+	tick.Arm(0)
+	var at []uint64
+	w.Checkpoint = func(n, hash uint64) {
+		at = append(at, n)
+		same(t, "hash", hash, w.Hash())
+	}
+	for range events {
+		w.Step()
+	}
+	if d := cmp.Diff([]uint64{checkpointEvery, 2 * checkpointEvery}, at); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestSlicesStandBehindWhatWaits(t *testing.T) {
+	for _, cost := range []time.Duration{0, time.Second} {
+		w, l := virtualLoop(t)
+		w.SliceCost = cost
+		s := l.Scope("s")
+		var got []string
+		n := 0
+		s.Timer("work", func() {
+			s.Defer(func() bool {
+				n++
+				got = append(got, fmt.Sprint("slice ", l.Now().Sub(start)))
+				return n < 3
+			})
+		}).Arm(0)
+		s.Timer("other", func() { got = append(got, fmt.Sprint("timer ", l.Now().Sub(start))) }).Arm(0)
+		s.Timer("later", func() { got = append(got, fmt.Sprint("later ", l.Now().Sub(start))) }).Arm(1500 * time.Millisecond)
+		w.Run(start.Add(time.Minute))
+		want := []string{"timer 0s", "slice 0s", "slice 0s", "slice 0s", "later 1.5s"}
+		if cost > 0 {
+			want = []string{"timer 0s", "slice 1s", "later 1.5s", "slice 2s", "slice 3s"}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("cost %v: %s", cost, d)
+		}
+	}
+}
+
+func TestFarAwayIsNotNow(t *testing.T) {
+	for name, arm := range map[string]func(*Timer){
+		"for ever":   func(t *Timer) { t.Arm(math.MaxInt64) },
+		"year 9999":  func(t *Timer) { t.ArmAt(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC)) },
+		"nearly all": func(t *Timer) { t.Arm(math.MaxInt64 - time.Duration(start.UnixNano())) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, skew := range []time.Duration{0, -time.Hour, time.Hour} {
+				w, l := virtualLoop(t)
+				w.Skew(l, skew)
+				x := l.Scope("s").Timer("t", func() { t.Error("fired") })
+				arm(x)
+				w.After(math.MaxInt64, Func(func() { t.Error("the world's end came") }))
+				w.Run(start.Add(24 * time.Hour))
+				if _, armed := x.Armed(); !armed {
+					t.Error("not armed")
+				}
+			}
+		})
+	}
+	w, l := virtualLoop(t)
+	fired := 0
+	l.Scope("s").Timer("t", func() { fired++ }).ArmAt(time.Time{})
+	w.Run(start)
+	same(t, "an instant long past", fired, 1)
+}
+
+func TestScopeCloseLetsGoOfEverything(t *testing.T) {
+	w, l := virtualLoop(t)
+	s := l.Scope("s")
+	bad := func(what string) { t.Errorf("a detached service was given %s", what) }
+	s.Timer("t", func() { bad("a timer") }).Arm(time.Second)
+	in := NewInbox(s, "in", 4, number, func(*int64) { bad("an item") })
+	in.Offer(1)
+	var answer func(Result[int64])
+	p := NewPort(s, numberPort(time.Second, 4), func(_ int64, reply func(Result[int64])) { answer = reply },
+		func(Ticket, int64, int64, error) { bad("a completion") })
+	p.Start(1)
+	s.Task(TaskConfig{Name: "task", Every: time.Second}, func(*Run) { bad("a run") })
+	s.Defer(func() bool { bad("a slice"); return false })
+	var order []int
+	s.OnClose(func() { order = append(order, 1) })
+	s.OnClose(func() { order = append(order, 2) })
+	s.Close()
+	s.Close()
+	s.OnClose(func() { order = append(order, 3) })
+	answer(Result[int64]{Res: 1})
+	w.Run(start.Add(time.Minute))
+	if d := cmp.Diff([]int{2, 1, 3}, order); d != "" {
+		t.Error(d)
+	}
+	same(t, "closed", s.Closed(), true)
+	same(t, "offer", in.Offer(2), false)
+	same(t, "shed", in.Shed(), 2)
+	same(t, "pending in the heap", w.Pending(), 0)
+}
+
+func TestPanicIsReportedWithItsScope(t *testing.T) {
+	w, l := virtualLoop(t)
+	a, b := l.Scope("a"), l.Scope("b")
+	var got []string
+	l.OnPanic(func(p Panic) {
+		got = append(got, p.Error())
+		if p.Stack == "" {
+			t.Error("no stack")
+		}
+		p.Scope.Close()
+	})
+	drained := 0
+	l.AfterEvent(func() { drained++ })
+	a.Timer("t", func() { panic("boom") }).Arm(0)
+	in := NewInbox(b, "in", 4, number, func(e *int64) { panic(errors.New("bang")) })
+	in.Offer(1)
+	in.Offer(2) // its service is gone by then
+	fine := 0
+	l.Scope("c").Timer("t", func() { fine++ }).Arm(time.Second)
+	w.Run(start.Add(time.Minute))
+	if d := cmp.Diff([]string{"panic in a: boom", "panic in b: bang"}, got); d != "" {
+		t.Error(d)
+	}
+	same(t, "others go on", fine, 1)
+	same(t, "hooks after events", drained, 3)
+
+	w, l = virtualLoop(t)
+	l.Scope("a").Timer("t", func() { panic("boom") }).Arm(0)
+	defer func() {
+		if recover() == nil {
+			t.Error("a panic that nobody decides about was swallowed")
+		}
+	}()
+	w.Run(start)
+}
+
+func TestStreamsAreIndependent(t *testing.T) {
+	draw := func(seed uint64, path ...string) uint64 { return NewStream(seed, path...).Uint64() }
+	paths := [][]string{{"a"}, {"b"}, {"a", "b"}, {"ab"}, {"b", "a"}, {"a", ""}, {}}
+	var seen []uint64
+	for _, p := range paths {
+		for seed := range uint64(3) {
+			v := draw(seed, p...)
+			same(t, "same stream", draw(seed, p...), v)
+			if slices.Contains(seen, v) {
+				t.Errorf("stream %v of seed %d repeats another", p, seed)
+			}
+			seen = append(seen, v)
+		}
+	}
+	// A new consumer shifts nobody else's draws; a restarted node draws anew.
+	w, l := virtualLoop(t)
+	first := l.Stream("x").Uint64()
+	l2 := NewWorld(start, 1).NewLoop("node", 0)
+	l2.Stream("newcomer").Uint64()
+	same(t, "draw beside a newcomer", l2.Stream("x").Uint64(), first)
+	if w.NewLoop("node", 1).Stream("x").Uint64() == first {
+		t.Error("a restarted node repeats its draws")
+	}
+	if l.Stream("x").Uint64() == first {
+		t.Error("asking again for a stream began it anew")
+	}
+}

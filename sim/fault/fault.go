@@ -1,0 +1,178 @@
+// Package fault is the language of planned misbehaviour: what goes wrong, to
+// whom, when, for how long and how likely. It is data only. A scenario file
+// holds faults (sim/scenario reads and prints them), the simulated world
+// carries them out, and nothing here knows how.
+//
+// Read fault.go for a fault and the windows it is active in, kind.go for the
+// closed set of things that can go wrong, target.go for whom they can hit.
+package fault
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Fault is one planned misbehaviour. The key of a field is its name in a
+// scenario file; a field that is zero was not given.
+type Fault struct {
+	// Name addresses the fault in --set, names its random stream and marks what
+	// it injects in traces and logs. Unique in its scenario.
+	Name string `key:"name" form:"name" need:"yes"`
+	// What goes wrong: one of the kinds below.
+	What string `key:"what" form:"fault" need:"yes"`
+	// Target is whom it hits: `all`, `validators`, `validators.NAME`, `miners`,
+	// `miners.GROUP` or `miners.GROUP.N`, the Nth member counted from 0. Absent:
+	// the kind's own target.
+	Target string `key:"target" form:"target"`
+	// At is the start of the only window, or of the first where `every` is given,
+	// counted from the start of the run. One of `at`, `every` and `when` is needed.
+	At time.Duration `key:"at" range:"0s..3650d"`
+	// Every is the time from one window's start to the next one's. Not under a
+	// second, so that a typing mistake does not plan millions of windows. Where `at`
+	// is absent, the first window starts one `every` into the run.
+	Every time.Duration `key:"every" range:"1s..3650d"`
+	// For is the length of a window. Absent: to the end of the run, and so it is
+	// needed with `every`, and may not exceed it.
+	For time.Duration `key:"for" range:"1ms..3650d"`
+	// Until is when the last window must have started. Absent: the end of the run.
+	Until time.Duration `key:"until" range:"1ms..3650d"`
+	// When starts the one window at an event in place of a time: `EVENT#N` is the
+	// Nth event of that name in the run, as traces spell it; `EVENT` is the first.
+	When string `key:"when" form:"when"`
+	// Probability that a window happens at all, drawn anew for each from the
+	// fault's own stream.
+	Probability float64 `key:"probability" default:"1" range:"0..1"`
+	// Params tell how hard. Each kind takes its own, listed with it; the others
+	// stay zero.
+	Params Params `key:"parameters" of:"what"`
+}
+
+// Params are the parameters of all kinds together. Kind.Params names those a
+// kind takes, with their defaults.
+type Params struct {
+	// Share of the target's members that a window hits, picked anew for each
+	// window. At least one is hit.
+	Share float64 `key:"share" range:"0..1"`
+	// Loss is the share of frames that a link loses.
+	Loss float64 `key:"loss" range:"0..1"`
+	// Delay is added to each message, request or commit.
+	Delay time.Duration `key:"delay" range:"0s..1d"`
+	// Jitter is added on top, uniform between 0 and this.
+	Jitter time.Duration `key:"jitter" range:"0s..1d"`
+	// Direction of a cut, seen from the target: `both`, `in` (it hears nothing) or
+	// `out` (it is not heard).
+	Direction string `key:"direction" enum:"both,in,out"`
+	// Unsynced is what a crash does to batches that were written and not yet
+	// durable: `random` loses a suffix of drawn length, `lose` all, `keep` none.
+	Unsynced string `key:"unsynced" enum:"random,lose,keep"`
+}
+
+// Stream is the name of the fault's random stream. It depends on nothing but
+// the fault's name, so that a fault taken away shifts no other's draws.
+func (f *Fault) Stream() string { return "fault/" + f.Name }
+
+// Trigger splits When into the event's name and which of its occurrences
+// counts, from 1. ok is false where When is absent or malformed.
+func (f *Fault) Trigger() (event string, nth uint64, ok bool) {
+	event, n, counted := strings.Cut(f.When, "#")
+	if event == "" || strings.Trim(event, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return "", 0, false
+	}
+	if !counted {
+		return event, 1, true
+	}
+	nth, err := strconv.ParseUint(n, 10, 64)
+	if err != nil || nth == 0 {
+		return "", 0, false
+	}
+	return event, nth, true
+}
+
+// Window is one time that a fault is active, counted from the start of the
+// run: Start inclusive, End exclusive and not after the run's end.
+type Window struct {
+	N          int // which of the fault's windows, counted over those that happen, from 0
+	Start, End time.Duration
+	// Draw seeds what the window itself must choose, such as which share of the
+	// target it hits. Windows that do not happen draw one too.
+	Draw uint64
+}
+
+// ID marks what a window injects: the kind and the window, as in
+// crash:process.crash#3.
+func (w Window) ID(f *Fault) string {
+	return f.Name + ":" + f.What + "#" + strconv.Itoa(w.N)
+}
+
+// MaxWindows is how many windows one fault may have. The plan is made before a
+// run, in memory; a fault that needs more is a property of the network or the
+// disk and belongs there.
+const MaxWindows = 100_000
+
+// ErrTooManyWindows is a fault that repeats more than MaxWindows times.
+var ErrTooManyWindows = errors.New("fault: too many windows")
+
+// Occurrences plans the windows of a run that lasts duration, in order of their
+// start. It draws from rng, which must be a fresh stream named by Stream, twice
+// for each candidate and nothing else: the plan of one fault depends on no other
+// fault, and a longer run begins with a shorter one's windows. A fault with When
+// has no planned window; Triggered makes it.
+func (f *Fault) Occurrences(duration time.Duration, rng *rand.Rand) ([]Window, error) {
+	if f.When != "" {
+		return nil, nil
+	}
+	n := f.candidates(duration)
+	if n > MaxWindows {
+		return nil, fmt.Errorf("%w: %s would have %d of at most %d", ErrTooManyWindows, f.Name, n, MaxWindows)
+	}
+	var windows []Window
+	start := f.At
+	for range n {
+		windows = f.draw(windows, start, duration, rng)
+		start += f.Every
+	}
+	return windows, nil
+}
+
+// Triggered makes the window of a fault with When, whose event came at now. ok
+// is false where Probability says that it does not happen.
+func (f *Fault) Triggered(now, duration time.Duration, rng *rand.Rand) (w Window, ok bool) {
+	windows := f.draw(nil, now, duration, rng)
+	if len(windows) == 0 {
+		return Window{}, false
+	}
+	return windows[0], true
+}
+
+// candidates counts the windows that would start within duration.
+func (f *Fault) candidates(duration time.Duration) int64 {
+	end := duration
+	if f.Until > 0 {
+		end = min(end, f.Until)
+	}
+	switch {
+	case f.At >= end:
+		return 0
+	case f.Every <= 0:
+		return 1
+	}
+	return int64((end-f.At-1)/f.Every) + 1
+}
+
+// draw appends the window that starts at start, if it happens.
+func (f *Fault) draw(to []Window, start, duration time.Duration, rng *rand.Rand) []Window {
+	happens := rng.Float64() < f.Probability
+	seed := rng.Uint64()
+	if !happens {
+		return to
+	}
+	end := duration
+	if f.For > 0 && f.For < duration-start {
+		end = start + f.For
+	}
+	return append(to, Window{N: len(to), Start: start, End: end, Draw: seed})
+}

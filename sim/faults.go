@@ -1,0 +1,237 @@
+package sim
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"bettensor/sched"
+	"bettensor/sim/fault"
+)
+
+// active is a fault's window while it lasts, on one host.
+type active struct {
+	f   *fault.Fault
+	id  string // NAME#n, as injected errors and traces show it
+	rng *rand.Rand
+}
+
+// schedule plans all windows of all faults. Each fault draws from a stream of
+// its own, so that taking one away leaves the others as they were.
+func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
+	for i := range faults {
+		f := &faults[i]
+		target, err := fault.ParseTarget(f.Target)
+		if err != nil {
+			return fmt.Errorf("fault %s: target %q: %w", f.Name, f.Target, err)
+		}
+		hosts := w.targets(target)
+		if len(hosts) == 0 {
+			return fmt.Errorf("fault %s: nobody is %q", f.Name, f.Target)
+		}
+		plan := sched.NewStream(w.cfg.Seed, f.Stream(), "windows")
+		n := 0
+		open := func(win fault.Window) {
+			n++
+			a := &active{f: f, id: fmt.Sprintf("%s#%d", f.Name, n), rng: sched.NewStream(win.Draw)}
+			hit := sample(hosts, f.Params.Share, a.rng)
+			w.Sched.Push(w.cfg.Start.Add(win.Start), sched.Func(func() { w.beginFault(a, hit, win.End-win.Start) }))
+			w.Sched.Push(w.cfg.Start.Add(win.End), sched.Func(func() { w.endFault(a, hit) }))
+		}
+		if event, nth, ok := f.Trigger(); ok {
+			w.triggers = append(w.triggers, &trigger{event: event, nth: nth, fire: func() {
+				if win, ok := f.Triggered(w.now().Sub(w.cfg.Start), duration, plan); ok {
+					open(win)
+				}
+			}})
+			continue
+		}
+		windows, err := f.Occurrences(duration, plan)
+		if err != nil {
+			return fmt.Errorf("fault %s: %w", f.Name, err)
+		}
+		for _, win := range windows {
+			open(win)
+		}
+	}
+	if len(w.triggers) > 0 {
+		w.SetTracer(w.tracer) // the triggers listen there
+	}
+	return nil
+}
+
+// memberName is the name of a group's member, from 0.
+func memberName(group string, i int) string { return fmt.Sprintf("%s-%d", group, i) }
+
+// trigger starts a fault at the nth event of a name.
+type trigger struct {
+	event string
+	nth   uint64
+	seen  uint64
+	fire  func()
+}
+
+// triggering counts bus events for faults with a `when`, and passes them on.
+type triggering struct {
+	w    *World
+	next sched.Tracer
+}
+
+func (t triggering) Trace(l *sched.Loop, kind, name string, v any) {
+	if kind == "bus" {
+		for _, x := range t.w.triggers {
+			if x.event == name {
+				if x.seen++; x.seen == x.nth {
+					t.w.Sched.After(0, sched.Func(x.fire))
+				}
+			}
+		}
+	}
+	if t.next != nil {
+		t.next.Trace(l, kind, name, v)
+	}
+}
+
+func (w *World) targets(t fault.Target) []*Host {
+	var out []*Host
+	for _, h := range w.Hosts {
+		switch {
+		case h.IsValidator() && t.Validators && (t.Name == "" || t.Name == h.group()):
+			out = append(out, h)
+		case !h.IsValidator() && t.Miners && (t.Name == "" || t.Name == h.group()) && (t.Index < 0 || h.Name == memberName(t.Name, t.Index)):
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+func (h *Host) group() string {
+	if h.validator != nil {
+		if h.validator.Group != "" {
+			return h.validator.Group
+		}
+		return h.Name
+	}
+	return h.miner.Group
+}
+
+// sample picks a share of the hosts, at least one, in their own order.
+func sample(hosts []*Host, share float64, rng *rand.Rand) []*Host {
+	if share <= 0 || share >= 1 {
+		return hosts
+	}
+	n := max(int(share*float64(len(hosts))+0.5), 1)
+	picked := rng.Perm(len(hosts))[:n]
+	slices.Sort(picked)
+	out := make([]*Host, n)
+	for i, k := range picked {
+		out[i] = hosts[k]
+	}
+	return out
+}
+
+func (w *World) beginFault(a *active, hosts []*Host, length time.Duration) {
+	w.FaultWindows++
+	for _, h := range hosts {
+		w.trace("fault", a.f.What, map[string]any{"fault": a.id, "node": h.Name, "for": length.String()})
+		h.active = append(h.active, a)
+		switch a.f.What {
+		case "process.crash":
+			keep := 0
+			switch a.f.Params.Unsynced {
+			case "keep":
+				keep = h.Unsynced()
+			case "random":
+				keep = a.rng.IntN(h.Unsynced() + 1)
+			}
+			h.Crash(keep)
+			h.down++
+		case "miner.disconnect":
+			w.net.breakAll(h, "injected: "+a.id)
+		}
+	}
+}
+
+func (w *World) endFault(a *active, hosts []*Host) {
+	for _, h := range hosts {
+		i := slices.Index(h.active, a)
+		if i < 0 {
+			continue
+		}
+		h.active = slices.Delete(h.active, i, i+1)
+		w.trace("fault_end", a.f.What, map[string]any{"fault": a.id, "node": h.Name})
+		switch a.f.What {
+		case "process.crash":
+			if h.down--; h.down == 0 {
+				h.start()
+			}
+		case "network.partition":
+			w.net.heal(h)
+		}
+	}
+}
+
+// suffers returns the first active fault of a kind.
+func (h *Host) suffers(what string) *active {
+	for _, a := range h.active {
+		if a.f.What == what {
+			return a
+		}
+	}
+	return nil
+}
+
+// faultLoss is the share of packets that faults make a host's links lose.
+func (h *Host) faultLoss() float64 {
+	keep := 1.0
+	for _, a := range h.active {
+		if a.f.What == "network.loss" {
+			keep *= 1 - a.f.Params.Loss
+		}
+	}
+	return 1 - keep
+}
+
+// faultDelay is what faults of a kind add to each message or commit.
+func (h *Host) faultDelay(what string) (d time.Duration) {
+	for _, a := range h.active {
+		if a.f.What == what {
+			d += a.f.Params.Delay
+			if a.f.Params.Jitter > 0 {
+				d += time.Duration(a.rng.Int64N(int64(a.f.Params.Jitter) + 1))
+			}
+		}
+	}
+	return d
+}
+
+// deaf says whether a partition keeps what comes from reaching a host, mute
+// whether what leaves it is lost.
+func (h *Host) partitioned(direction string) bool {
+	a := h.suffers("network.partition")
+	return a != nil && (a.f.Params.Direction == "both" || a.f.Params.Direction == "" || a.f.Params.Direction == direction)
+}
+
+// faultFate is what active faults make of a request.
+func (h *Host) faultFate(port string) Fate {
+	if len(h.active) == 0 {
+		return Normal
+	}
+	kinds := map[string][]struct {
+		what string
+		fate Fate
+	}{
+		"chain":   {{"chain.outage", Failed}},
+		"axon":    {{"chain.outage", Failed}},
+		"weights": {{"chain.outage", Failed}, {"chain.set_weights_failed", Lost}, {"chain.set_weights_unreported", AppliedLost}},
+		"feed":    {{"feed.outage", Failed}},
+		"store":   {{"store.commit_failed", Failed}, {"store.commit_unreported", AppliedFailed}},
+	}
+	for _, k := range kinds[port] {
+		if h.suffers(k.what) != nil {
+			return k.fate
+		}
+	}
+	return Normal
+}

@@ -1,0 +1,175 @@
+package sim
+
+import (
+	"fmt"
+	"time"
+
+	"bettensor/node"
+	"bettensor/node/chain"
+	"bettensor/node/wire"
+	"bettensor/sched"
+)
+
+// Host is a machine with a node on it. The disk outlives the node; the node
+// can be killed and built again.
+type Host struct {
+	Name      string
+	Kind      string // validator, or the kind of miner
+	Hotkey    chain.Hotkey
+	Loop      *sched.Loop     // of the running node; nil while down
+	Validator *node.Validator // one of the two, nil while down
+	Miner     *node.Miner
+
+	// Restarts counts how often the node was built after the first time.
+	Restarts int
+	// Downs says why the node went down by itself, each time.
+	Downs []string
+
+	world       *World
+	validator   *ValidatorSpec
+	miner       *MinerSpec
+	signer      wire.Signer
+	address     string
+	disk        *disk
+	incarnation int
+	counts      map[string]uint64
+	ends        map[wire.Conn]*end // of its connections
+	down        int                // crashes by faults that are not over: start does nothing
+	active      []*active
+}
+
+func (w *World) addHost(name, kind string) (*Host, error) {
+	if w.Host(name) != nil {
+		return nil, fmt.Errorf("two nodes are called %q", name)
+	}
+	s, err := w.signer(name)
+	if err != nil {
+		return nil, fmt.Errorf("key of %s: %w", name, err)
+	}
+	h := &Host{Name: name, Kind: kind, Hotkey: s.Hotkey(), world: w, signer: s, ends: map[wire.Conn]*end{}}
+	h.disk = newDisk(h, kind == "validator")
+	w.Hosts = append(w.Hosts, h)
+	return h, nil
+}
+
+// IsValidator tells the roles apart.
+func (h *Host) IsValidator() bool { return h.validator != nil }
+
+// Up says whether the node runs.
+func (h *Host) Up() bool { return h.Loop != nil }
+
+// start builds the node from what its disk holds and lets it begin.
+func (h *Host) start() {
+	if h.Up() || h.down > 0 {
+		return
+	}
+	w := h.world
+	storage, err := h.disk.open()
+	if err != nil {
+		panic(fmt.Sprintf("sim: %s cannot open its store: %v", h.Name, err))
+	}
+	if h.incarnation > 0 && h.IsValidator() && w.OnOpened != nil {
+		w.OnOpened(h)
+	}
+	l := w.Sched.NewLoop(h.Name, h.incarnation)
+	if h.incarnation > 0 {
+		h.Restarts++
+	}
+	h.incarnation++
+	l.SetTracer(w.tracer)
+	if w.OnInput != nil || w.OnEvent != nil {
+		l.OnInput(func(l *sched.Loop) {
+			if w.OnEvent != nil {
+				w.OnEvent(l)
+			}
+			if w.OnInput != nil {
+				w.OnInput(h)
+			}
+		})
+	}
+	ports := node.Ports{Chain: h.chainBackend(), Feed: h.feedBackend(), Net: &transport{w.net, h}, Signer: h.signer,
+		Store: storage, Down: func(err error) { h.wentDown(l, err) }}
+	if h.validator != nil {
+		h.Validator, err = node.NewValidator(l, h.validator.Node, ports, w.newOpener)
+	} else {
+		m, merr := h.miner.Model()
+		if merr != nil {
+			panic(fmt.Sprintf("sim: model of %s: %v", h.Name, merr))
+		}
+		h.Miner, err = node.NewMiner(l, h.miner.Node, ports, m, w.newOpener)
+	}
+	storage.Snapshot.Close()
+	if err != nil {
+		panic(fmt.Sprintf("sim: %s cannot load its store: %v", h.Name, err))
+	}
+	h.Loop = l
+	if w.OnBuild != nil {
+		w.OnBuild(h)
+	}
+	w.trace("host", "started", map[string]any{"node": h.Name, "incarnation": h.incarnation})
+	if h.Validator != nil {
+		h.Validator.Start()
+	} else {
+		h.Miner.Start()
+	}
+}
+
+// inbox is where frames for the running node go.
+func (h *Host) inbox() *sched.Inbox[wire.Event] {
+	switch {
+	case h.Validator != nil:
+		return h.Validator.Inbound()
+	case h.Miner != nil:
+		return h.Miner.Inbound()
+	}
+	return nil
+}
+
+// Unsynced is how many batches of the node are under way to the disk.
+func (h *Host) Unsynced() int { return h.disk.unsynced() }
+
+// Crash kills the node between two events. Of the batches under way to the
+// disk the first keep turn out to have reached it; the rest is lost.
+func (h *Host) Crash(keep int) {
+	if !h.Up() {
+		return
+	}
+	w := h.world
+	w.trace("host", "crashed", map[string]any{"node": h.Name, "unsynced": h.Unsynced(), "kept": keep})
+	if s, ok := h.Stats(); ok && w.OnRetire != nil {
+		w.OnRetire(h, s)
+	}
+	w.Sched.Kill(h.Loop)
+	h.disk.crash(keep)
+	w.net.reset(h)
+	h.Loop, h.Validator, h.Miner = nil, nil, nil
+}
+
+// CrashFor kills the node and starts it again after a while.
+func (h *Host) CrashFor(keep int, d time.Duration) {
+	h.Crash(keep)
+	h.world.Sched.After(d, sched.Func(h.start))
+}
+
+// wentDown is the node's own word that it cannot go on.
+func (h *Host) wentDown(l *sched.Loop, err error) {
+	h.Downs = append(h.Downs, err.Error())
+	h.world.trace("host", "down", map[string]any{"node": h.Name, "err": err.Error()})
+	// Not inside its own handler: the loop ends with this event.
+	h.world.Sched.After(0, sched.Func(func() {
+		if h.Loop == l {
+			h.CrashFor(0, h.world.cfg.RestartAfter)
+		}
+	}))
+}
+
+// Stats of the running node.
+func (h *Host) Stats() (node.Stats, bool) {
+	switch {
+	case h.Validator != nil:
+		return h.Validator.Stats(), true
+	case h.Miner != nil:
+		return h.Miner.Stats(), true
+	}
+	return node.Stats{}, false
+}

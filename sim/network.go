@@ -1,0 +1,291 @@
+package sim
+
+import (
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"bettensor/node/wire"
+	"bettensor/sched"
+)
+
+// Network is how frames travel. It is a scenario's network section.
+type Network struct {
+	// Latency one way. Default 20 ms: neighbours on one continent.
+	Latency time.Duration
+	// Jitter adds up to this much to each frame, uniformly. Order per direction
+	// of a connection is kept, as a stream keeps it. Default 0.
+	Jitter time.Duration
+	// Loss is the share of packets that are lost. Connections are streams: what is
+	// lost is sent again after Retransmit, twice that the second time and so on,
+	// and what was sent behind it waits. A packet lost maxRetransmits times breaks
+	// the connection.
+	Loss float64
+	// Retransmit is the first delay before a lost packet is sent again. Default
+	// 200 ms, the least that Linux waits.
+	Retransmit time.Duration
+	// Duplication is the share of frames that arrive twice. A stream does not do
+	// that; a replaying attacker does.
+	Duplication float64
+}
+
+// stalledFrames is what a send buffer holds while nothing passes.
+const stalledFrames = 1024
+
+// maxRetransmits breaks a connection, as a kernel gives up on a peer.
+const maxRetransmits = 8
+
+func (n *Network) fill() {
+	orDefault(&n.Latency, 20*time.Millisecond)
+	orDefault(&n.Retransmit, 200*time.Millisecond)
+}
+
+// network carries frames between hosts.
+type network struct {
+	w      *World
+	ends   map[wire.Conn]*end
+	next   wire.Conn
+	rng    *rand.Rand
+	opener *wire.Opener
+
+	// the last frame opened: a broadcast is opened once for all who get it
+	lastRaw []byte
+	lastMsg wire.Message
+	lastErr error
+}
+
+// end is one side of a connection.
+type end struct {
+	id          wire.Conn
+	host        *Host
+	incarnation int
+	peer        *end
+	open        bool
+	arrives     time.Time // of the last frame sent from here: order is kept
+	stalled     [][]byte  // held up by a partition
+}
+
+func newNetwork(w *World) *network {
+	return &network{w: w, rng: sched.NewStream(w.cfg.Seed, "network"), opener: w.newOpener()}
+}
+
+// transport is a host's view of the network.
+type transport struct {
+	net  *network
+	host *Host
+}
+
+var _ wire.Transport = (*transport)(nil)
+
+func (n *network) newEnd(id wire.Conn, h *Host) *end {
+	e := &end{id: id, host: h, incarnation: h.incarnation}
+	h.ends[id] = e
+	return e
+}
+
+func (e *end) alive() bool { return e.host.Up() && e.host.incarnation == e.incarnation }
+
+func (n *network) delay() time.Duration {
+	d := n.w.cfg.Network.Latency
+	if j := n.w.cfg.Network.Jitter; j > 0 {
+		d += time.Duration(n.rng.Int64N(int64(j) + 1))
+	}
+	return d
+}
+
+// separated says whether what a sends cannot reach b.
+func (n *network) separated(a, b *Host) bool { return a.partitioned("out") || b.partitioned("in") }
+
+// refusing says whether no new connection of a host stands.
+func (n *network) refusing(h *Host) bool { return h.suffers("miner.disconnect") != nil }
+
+// tell gives an event to an end's node after a delay.
+func (n *network) tell(to *end, after time.Duration, ev wire.Event) {
+	at := n.w.now().Add(after)
+	if p := to.peer; p != nil {
+		if at.Before(p.arrives) {
+			at = p.arrives
+		}
+		p.arrives = at
+	}
+	if in := to.host.inbox(); in != nil && to.alive() {
+		ev.Conn = to.id
+		sched.Deliver(n.w.Sched, in, at, ev)
+	}
+}
+
+// Dial connects to whoever listens at an address.
+func (t *transport) Dial(id wire.Conn, address string) {
+	n := t.net
+	a := n.newEnd(id, t.host)
+	there := n.delay()
+	n.w.Sched.After(there, sched.Func(func() {
+		if !a.alive() {
+			return
+		}
+		var to *Host
+		for _, h := range n.w.Hosts {
+			if h.address == address {
+				to = h
+				break
+			}
+		}
+		if to != nil && (n.separated(t.host, to) || n.separated(to, t.host)) {
+			return // nothing comes back: the dialler gives up by itself
+		}
+		if to == nil || !to.Up() || n.refusing(t.host) || n.refusing(to) {
+			delete(t.host.ends, a.id)
+			n.tell(a, n.delay(), wire.Event{Kind: wire.Closed, Raw: []byte("connection refused")})
+			return
+		}
+		n.next++
+		b := n.newEnd(n.next, to)
+		a.peer, b.peer, a.open, b.open = b, a, true, true
+		n.tell(b, 0, wire.Event{Kind: wire.Opened, Inbound: true, Remote: t.host.address})
+		n.tell(a, n.delay(), wire.Event{Kind: wire.Opened, Remote: address})
+	}))
+}
+
+// Send puts a frame on its way.
+func (t *transport) Send(c wire.Conn, frame []byte) {
+	n := t.net
+	from := t.host.ends[c]
+	if from == nil || !from.open {
+		return // its Closed is on the way
+	}
+	n.send(from, frame)
+}
+
+func (n *network) send(from *end, frame []byte) {
+	to := from.peer
+	if n.separated(from.host, to.host) {
+		// A stream keeps what it could not deliver, up to the kernel's buffer.
+		if len(from.stalled) < stalledFrames {
+			from.stalled = append(from.stalled, frame)
+		} else {
+			n.breakEnd(from, n.delay(), "send buffer full")
+		}
+		return
+	}
+	if !to.open { // closed while nothing could pass
+		n.breakEnd(from, n.delay(), "connection reset")
+		return
+	}
+	fate := n.w.fate(from.host, "frame")
+	delay := n.delay()
+	if len(from.host.active)+len(to.host.active) > 0 {
+		delay += from.host.faultDelay("network.delay") + to.host.faultDelay("network.delay")
+	}
+	loss := n.w.cfg.Network.Loss
+	if len(from.host.active)+len(to.host.active) > 0 {
+		loss = 1 - (1-loss)*(1-from.host.faultLoss())*(1-to.host.faultLoss())
+	}
+	if loss > 0 {
+		for again := 0; n.rng.Float64() < loss; again++ {
+			if again == maxRetransmits {
+				fate = Lost
+				break
+			}
+			delay += n.w.cfg.Network.Retransmit << again
+		}
+	}
+	if fate == Lost || fate == AppliedLost || fate == Failed || fate == AppliedFailed {
+		// A frame is only lost with its connection.
+		n.breakEnd(from, n.delay(), "connection reset")
+		return
+	}
+	if n.w.Mutate != nil {
+		frame = n.w.Mutate(from.host, to.host, frame)
+	}
+	ev := n.open(frame)
+	if n.w.OnFrame != nil {
+		n.w.OnFrame(from.host, to.host, &ev)
+	}
+	n.tell(to, delay, ev)
+	if d := n.w.cfg.Network.Duplication; fate == Doubled || d > 0 && n.rng.Float64() < d {
+		n.tell(to, n.delay(), ev)
+	}
+}
+
+// heal sends on, over a host's connections, what a partition has held up.
+func (n *network) heal(h *Host) {
+	for _, id := range h.conns() {
+		e := h.ends[id]
+		if e == nil || e.peer == nil {
+			continue
+		}
+		for _, side := range []*end{e, e.peer} {
+			if n.separated(side.host, side.peer.host) {
+				continue
+			}
+			frames := side.stalled
+			side.stalled = nil
+			for _, f := range frames {
+				if side.open {
+					n.send(side, f)
+				}
+			}
+		}
+	}
+}
+
+// open does at the edge what the live edge does: it is pure, so it may as well
+// be done when the frame leaves.
+func (n *network) open(frame []byte) wire.Event {
+	if len(frame) == 0 || len(n.lastRaw) != len(frame) || &n.lastRaw[0] != &frame[0] {
+		n.lastMsg, n.lastErr = n.opener.Open(frame)
+		n.lastRaw = frame
+	}
+	return wire.Event{Kind: wire.Received, Raw: frame, Message: n.lastMsg, Err: n.lastErr}
+}
+
+// Close ends a connection from this side.
+func (t *transport) Close(c wire.Conn, _ int, reason string) {
+	n := t.net
+	e := t.host.ends[c]
+	if e == nil {
+		return
+	}
+	delete(t.host.ends, c)
+	e.open = false
+	n.tell(e, 0, wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
+	if p := e.peer; p != nil && p.open && !n.separated(t.host, p.host) {
+		p.open = false
+		delete(p.host.ends, p.id)
+		n.tell(p, n.delay(), wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
+	}
+}
+
+// reset breaks all connections of a host whose node died: the peers see it
+// after a delay, the dead node sees nothing.
+func (n *network) reset(h *Host) { n.breakAll(h, "connection reset") }
+
+func (n *network) breakAll(h *Host, reason string) {
+	for _, id := range h.conns() {
+		if e := h.ends[id]; e != nil {
+			n.breakEnd(e, 0, reason)
+		}
+	}
+}
+
+// conns lists a host's connections in order.
+func (h *Host) conns() []wire.Conn {
+	return slices.Sorted(maps.Keys(h.ends))
+}
+
+// breakEnd ends a connection that nobody closed: this side sees it after a
+// delay, the other one a way later.
+func (n *network) breakEnd(e *end, after time.Duration, reason string) {
+	delete(e.host.ends, e.id)
+	if !e.open {
+		return
+	}
+	e.open = false
+	n.tell(e, after, wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
+	if p := e.peer; p.open && !n.separated(e.host, p.host) {
+		p.open = false
+		delete(p.host.ends, p.id)
+		n.tell(p, after+n.delay(), wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
+	}
+}

@@ -1,0 +1,224 @@
+// Package population is who plays. An honest kind is the real miner service with a
+// model from here; a model decides what to back and knows exactly what its kind
+// says it knows, never a result. The package is pure: noise is drawn by hash from
+// (seed, miner, game, day), so a pick depends neither on the order in which games
+// are shown nor on what other miners exist.
+//
+// Read population.go for the kinds, spread.go for those that decide once a day
+// (skilled, average, random, favourite, underbudget) and sharp.go, which does too,
+// late.go and copycat.go for those that follow the clock or another miner,
+// board.go for what miners see of each other. The simulator calls New once a miner.
+package population
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/model"
+)
+
+// Lines is what a model may know of games beyond what its miner was told: the
+// opening and the closing odds. There is no way from here to a result.
+type Lines interface {
+	Line(bet.GameID) (open, close bet.Odds, ok bool)
+}
+
+// World is what the models of one run share. It belongs to the run's loop.
+type World struct {
+	Market Lines // a *market.Market
+	Board  *Board
+	// Leader is the name of the miner that copycats follow; "" for the first
+	// skilled one built.
+	Leader string
+
+	firstSkilled string
+}
+
+// leader is the miner to follow, "" while there is none.
+func (w *World) leader() string {
+	if w.Leader != "" {
+		return w.Leader
+	}
+	return w.firstSkilled
+}
+
+// Param is a number that tunes a kind.
+type Param struct {
+	Name              string
+	Default, Min, Max float64
+	Unit              string // "" for plain numbers
+	About             string
+}
+
+// Kind is a way to play.
+type Kind struct {
+	Name   string
+	About  string // what it knows and what it does
+	Params []Param
+}
+
+// Parameters that several kinds share.
+var (
+	daily  = Param{"daily", 900, 0, 1000, "dollars", "wagered each UTC day, spread evenly over the match days within reach"}
+	minute = Param{"minute", -1, -1, lastMinute, "minutes", "minute of the UTC day at which it decides; -1 draws one per miner"}
+	most   = Param{"max_odds", 2.2, 0, 10000, "", "longest odds it backs; 0 for any"}
+)
+
+func noiseOf(sd float64, of string) Param {
+	return Param{"noise", sd, 0, 5, "", "standard deviation of the error in ln(probability) of each outcome, once per game, around those of the " + of + " odds"}
+}
+
+func with(p Param, value float64) Param {
+	p.Default = value
+	return p
+}
+
+var kinds = []Kind{
+	{"skilled", "Knows the closing odds but for a small error. Each day spreads its stake over the match days of the next 8 days, on each backing the one outcome with the best probability × odds among odds ≤ 2.2, whatever the edge.",
+		[]Param{noiseOf(0.05, "closing"), daily, most, minute}},
+	{"sharp", "Knows what skilled knows. Each day backs the most underpriced outcome of every game, at any odds, by fractional Kelly, and no game twice.",
+		[]Param{noiseOf(0.05, "closing"), minute,
+			{"edge", 0.02, 0, 1, "", "least expected profit per dollar: probability × odds - 1"},
+			{"kelly", 0.25, 0, 1, "", "fraction of the Kelly stake"},
+			{"bankroll", 10000, 1, 1e6, "dollars", "what the Kelly fraction is taken of; fixed, it does not grow or shrink"},
+			{"cap", 200, 0.01, 1000, "dollars", "most on one game"}}},
+	{"average", "Knows the opening odds, which are public, and misjudges them. Stakes as skilled does, so that only the knowledge differs.",
+		[]Param{noiseOf(0.15, "opening"), daily, most, minute}},
+	{"random", "Knows nothing. On each match day backs a random outcome of a random game, at any odds.",
+		[]Param{daily, minute}},
+	{"favourite", "Knows nothing but the prices. On each match day backs the shortest one.",
+		[]Param{daily, minute}},
+	{"late", "Knows nothing but the prices. Ten minutes before each kick-off backs the shortest one, spreading its stake over the games of the day.",
+		[]Param{daily, {"before", 10, 1, 1440, "minutes", "how long before kick-off"}}},
+	{"copycat", "Sees what its leader backed an hour ago, as a public feed shows it, and backs the same with the same wager at the odds offered then.",
+		[]Param{{"after", 60, 1, 1440, "minutes", "age of the leader's picks when it sees them"}}},
+	{"underbudget", "Skilled in everything, with a tenth of the stake: what the tiers' minimum wagers cost.",
+		[]Param{noiseOf(0.05, "closing"), with(daily, 90), most, minute}},
+	{"idle", "Is registered and connected, and never predicts.", nil},
+}
+
+// Kinds lists all kinds in the order of the documents.
+func Kinds() []Kind {
+	out := slices.Clone(kinds)
+	for i := range out {
+		out[i].Params = slices.Clone(out[i].Params)
+	}
+	return out
+}
+
+// New builds the model of one miner. Params not given take their kind's default;
+// an unknown kind or parameter, or a value out of its range, is an error that
+// names the valid ones. The name is the miner's: it must be unique in the run, for
+// its noise is drawn by it and the board lists its picks under it.
+func New(kind string, params map[string]float64, name string, seed uint64, w *World) (model.Model, error) {
+	i := slices.IndexFunc(kinds, func(k Kind) bool { return k.Name == kind })
+	if i < 0 {
+		var all []string
+		for _, k := range kinds {
+			all = append(all, k.Name)
+		}
+		return nil, fmt.Errorf("miner %s: unknown kind %q (have: %s)", name, kind, strings.Join(all, ", "))
+	}
+	value, err := kinds[i].values(params)
+	if err != nil {
+		return nil, fmt.Errorf("miner %s: %s: %w", name, kind, err)
+	}
+	b := base{kind: kind, miner: name, noise: newNoise(seed, name), world: w}
+	at := int(value["minute"])
+	if at < 0 {
+		at = b.noise.minute()
+	}
+	cents := func(param string) bet.Cents { return bet.Cents(math.Round(value[param] * 100)) }
+	minutes := func(param string) time.Duration { return time.Duration(value[param] * float64(time.Minute)) }
+	spreading := func(c chooser) model.Model {
+		return &spread{base: b, once: onceADay{minute: at}, stake: cents("daily"), choose: c}
+	}
+	switch kind {
+	case "skilled", "underbudget":
+		if kind == "skilled" && w.firstSkilled == "" {
+			w.firstSkilled = name
+		}
+		return spreading(bestValue(closing, value["noise"], value["max_odds"])), nil
+	case "sharp":
+		return &sharp{base: b, once: onceADay{minute: at}, error: value["noise"], staking: model.Staking{
+			Fraction: value["kelly"], Bankroll: cents("bankroll"), MinEdge: value["edge"],
+			MinBet: sharpLeast, MaxBet: cents("cap"), MaxDay: bet.DailyBudget, Top: sharpMost,
+		}}, nil
+	case "average":
+		return spreading(bestValue(opening, value["noise"], value["max_odds"])), nil
+	case "random":
+		return spreading(anything), nil
+	case "favourite":
+		return spreading(shortest), nil
+	case "late":
+		return &late{base: b, stake: cents("daily"), before: minutes("before")}, nil
+	case "copycat":
+		return &copycat{base: b, after: minutes("after")}, nil
+	}
+	return &idle{b}, nil
+}
+
+// A sharp miner makes no wager below a dollar, and no more wagers a day than the
+// budget holds of those.
+const (
+	sharpLeast bet.Cents = 1_00
+	sharpMost            = int(bet.DailyBudget / sharpLeast)
+)
+
+// values are the kind's parameters with those given put in. Every wrong one is
+// reported, in the order of their names.
+func (k *Kind) values(given map[string]float64) (map[string]float64, error) {
+	value := make(map[string]float64, len(k.Params))
+	names := []string{}
+	for _, p := range k.Params {
+		value[p.Name] = p.Default
+		names = append(names, p.Name)
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		x := given[name]
+		i := slices.IndexFunc(k.Params, func(p Param) bool { return p.Name == name })
+		switch {
+		case i < 0 && len(names) == 0:
+			errs = append(errs, fmt.Errorf("unknown parameter %q (it has none)", name))
+		case i < 0:
+			errs = append(errs, fmt.Errorf("unknown parameter %q (have: %s)", name, strings.Join(names, ", ")))
+		case !(x >= k.Params[i].Min && x <= k.Params[i].Max):
+			errs = append(errs, fmt.Errorf("%s: expected %g to %g, got %g", name, k.Params[i].Min, k.Params[i].Max, x))
+		}
+		value[name] = x
+	}
+	return value, errors.Join(errs...)
+}
+
+// base is what all models have.
+type base struct {
+	kind, miner string
+	noise       *noise
+	world       *World
+}
+
+// Name is the kind.
+func (b *base) Name() string { return b.kind }
+
+// Observe keeps nothing: a pick depends on the book and the clock only, so a miner
+// that restarts decides as if it had not.
+func (b *base) Observe(time.Time, *bet.Game) {}
+
+// post shows picks on the board and hands them on.
+func (b *base) post(now time.Time, picks []model.Pick) []model.Pick {
+	b.world.Board.post(b.miner, now, picks)
+	return picks
+}
+
+// idle never predicts.
+type idle struct{ base }
+
+func (*idle) Picks(time.Time, *model.Book) []model.Pick { return nil }
+func (*idle) Wake(time.Time, *model.Book) time.Time     { return time.Time{} }

@@ -1,0 +1,542 @@
+package scenario_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"bettensor/node/score"
+	"bettensor/sim/fault"
+	"bettensor/sim/scenario"
+)
+
+var update = flag.Bool("update", false, "write the golden files and docs/scenario.md anew")
+
+// options are those of the real program.
+func options() scenario.Option {
+	scheme := score.Standard()
+	opt := scenario.Option{Coefficient: scheme.Set, Invariants: []string{"budget", "late_prediction"}}
+	for _, f := range scheme.Fields() {
+		opt.Coefficients = append(opt.Coefficients, f.Name)
+	}
+	return opt
+}
+
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s differs (-want +got), -update writes it:\n%s", file, diff)
+	}
+}
+
+func read(t testing.TB, file string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+const minimal = "validators: [{name: v0}]\n"
+
+func parse(t testing.TB, text string, sets ...string) *scenario.Scenario {
+	t.Helper()
+	s, problems := scenario.Parse("x.yaml", []byte(text), sets, options())
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	return s
+}
+
+// TestMistakes: every mistake of a file is told at once, in the order of
+// positions, each with what was expected.
+func TestMistakes(t *testing.T) {
+	s, problems := scenario.Parse("mistakes.yaml", read(t, "testdata/mistakes.yaml"), nil, options())
+	if s != nil {
+		t.Error("a scenario came of a file with mistakes")
+	}
+	for i := 1; i < len(problems); i++ {
+		a, b := problems[i-1], problems[i]
+		if a.Line > b.Line || a.Line == b.Line && a.Column > b.Column {
+			t.Errorf("out of order: %v before %v", a, b)
+		}
+	}
+	golden(t, "testdata/mistakes.golden", []byte(problems.Error()+"\n"))
+}
+
+func TestRefusedFiles(t *testing.T) {
+	bomb := "a: &a [1,2,3,4,5,6,7,8,9]\n"
+	for c := 'b'; c < 'k'; c++ {
+		bomb += fmt.Sprintf("%c: &%c [*%c,*%c,*%c,*%c,*%c,*%c]\n", c, c, c-1, c-1, c-1, c-1, c-1, c-1)
+	}
+	for _, tt := range []struct{ name, text, want string }{
+		{"empty", "", "x.yaml:1:1: expected a scenario, got an empty file"},
+		{"comment only", "# nothing\n", "x.yaml:1:1: expected a scenario, got an empty file"},
+		{"null", "---\n", "x.yaml:1:1: expected a scenario, got an empty file"},
+		{"list", "- a\n", "x.yaml:1:1: expected keys with values, got a list"},
+		{"second document", minimal + "---\nseed: 2\n", "x.yaml:3:1: expected one document, got a second one"},
+		{"not UTF-8", minimal + "about: \"caf\xe9\"\n", "x.yaml:2:12: expected UTF-8 text, got the byte 0xe9"},
+		{"control character", minimal + "about: a\x01b\x02\n", "x.yaml:2:9: expected UTF-8 text, got the control character U+0001 (and 1 more like it)"},
+		{"syntax", "validators: [\nseed: 1\n", "x.yaml:3:1: not YAML: did not find expected ',' or ']' while parsing a flow sequence"},
+		{"too large", strings.Repeat("#", scenario.MaxFileBytes+1), "x.yaml:1:1: expected a file of at most 1MiB, got 1048577B"},
+		{"alias to itself", "validators: &a [*a]\n", "x.yaml:1:17: expected nesting of at most 32 levels; the alias \"a\" may hold itself"},
+		{"no validators", "seed: 1\n", "x.yaml:1:1: validators is needed: expected a list of at least one item"},
+		{"no validator in the list", "validators: []\n", "x.yaml:1:13: validators: expected at least one item"},
+		{"all counts 0", "validators: [{name: v0, count: 0}]\n", "x.yaml:1:13: validators: expected at least one validator, all counts are 0"},
+		{"tag", minimal + "seed: !!int 5\n", "x.yaml:2:7: seed: expected a whole number without a tag, got !!int"},
+		{"leading zero", minimal + "seed: 010\n", "x.yaml:2:7: seed: expected a whole number, got 010"},
+		{"underscore", minimal + "seed: 1_000\n", "x.yaml:2:7: seed: expected a whole number, got 1_000"},
+		{"yes is no truth value", minimal + "chain: {commit_reveal: yes}\n", "x.yaml:2:24: chain.commit_reveal: expected true or false, got \"yes\""},
+		{"a number is no text", minimal + "about: 5\n", "x.yaml:2:8: about: expected text, got 5 (quote it if text is meant)"},
+		{"infinite", minimal + "network: {loss: .inf}\n", "x.yaml:2:17: network.loss: expected a finite number from 0 to 1, got .inf"},
+		{"hex", minimal + "network: {loss: 0x1p-2}\n", "x.yaml:2:17: network.loss: expected a finite number from 0 to 1, got \"0x1p-2\""},
+		{"files and made-up games", minimal + "market: {file: [a.csv], drift: 0.1}\n", "x.yaml:2:32: market.drift: not used where market.file is given: remove one of them"},
+		{"no room", minimal + "miners: [{kind: idle, count: 256}]\n", "x.yaml:2:9: miners: 1 validators and 256 miners do not fit into chain.max_uids, 256"},
+		{"after the end", minimal + "duration: 1d\nfaults: [{name: a, what: feed.outage, at: 2d}]\n", "x.yaml:3:43: faults[0].at: 2d is not before the end of the run at 1d"},
+		{"over the end", minimal + "duration: 1d\nfaults: [{name: a, what: feed.outage, at: 23h, for: 2h}]\n", "x.yaml:3:53: faults[0].for: ends at 1d1h, after the end of the run at 1d"},
+		{"every without for", minimal + "faults: [{name: a, what: feed.outage, every: 2d}]\n", "x.yaml:2:10: faults[0]: for is needed with every: expected how long each window lasts"},
+		{"at and when", minimal + "faults: [{name: a, what: feed.outage, at: 2d, when: weights_set}]\n", "x.yaml:2:53: faults[0].when: excludes at, every and until: the event alone says when it happens"},
+		{"too many windows", minimal + "duration: 5w\nfaults: [{name: a, what: feed.outage, every: 1s, for: 1s}]\n", "x.yaml:3:46: faults[0].every: expected at most 100000 windows in a run of 5w"},
+		{"unknown invariant", minimal + "invariants: {disable: [{name: budgets, reason: because}]}\n", "x.yaml:2:31: invariants.disable[0].name: no invariant \"budgets\" (did you mean \"budget\"?)"},
+		{"coefficient out of range", minimal + "scoring: {vig: 2}\n", "x.yaml:2:16: scoring.vig: score: bad scheme: vig: want 0 to 0.999999, got 2"},
+		{"unknown coefficient", minimal + "scoring: {vigg: 2}\n", "x.yaml:2:11: scoring.vigg: unknown key (did you mean \"vig\"?)"},
+		{"too many items", "validators: [" + strings.Repeat("{},", 1001) + "]\n", "x.yaml:1:13: validators: expected at most 1000 items, got 1001"},
+		{"alias bomb", bomb, "expected at most 100000 values after aliases are put in"},
+		{"deep", strings.Repeat("[", 100000), "x.yaml:1:"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s, problems := scenario.Parse("x.yaml", []byte(tt.text), nil, options())
+			if s != nil || len(problems) == 0 {
+				t.Fatal("not refused")
+			}
+			if got := problems.Error(); !strings.Contains(got, tt.want) {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestNothingMoreThanAskedFor: one mistake gives one problem, so that a
+// misspelt kind does not hide itself among complaints that follow from it.
+func TestNothingMoreThanAskedFor(t *testing.T) {
+	for _, text := range []string{
+		minimal + "sead: 1\n",
+		minimal + "miners: [{kind: skiled}, {kind: copycat, parameters: {leader: skilled}}]\n",
+		minimal + "miners: [{kind: skilled, count: -1}]\n",
+		minimal + "market: {overround_min: 2}\n",
+		"validators: [{nam: v0}]\nfaults: [{name: a, what: process.crash, target: validators.v0, at: 1h}]\n",
+	} {
+		_, problems := scenario.Parse("x.yaml", []byte(text), nil, options())
+		want := 1
+		if strings.Contains(text, "nam:") {
+			want = 2 // the unknown key and the missing one
+		}
+		if len(problems) != want {
+			t.Errorf("%s got %d problems:\n%v", text, len(problems), problems)
+		}
+	}
+}
+
+func TestSet(t *testing.T) {
+	const file = `
+seed: 1
+validators: [{name: v0}, {name: v1, stake: 5}]
+miners:
+  - &two {kind: skilled, count: 2}
+  - {kind: skilled, name: others, count: 3}
+  - {kind: late, parameters: {before: 5m}}
+faults:
+  - {name: crash, what: process.crash, target: validators.v0, at: 1h}
+network:
+`
+	for _, tt := range []struct {
+		set  string
+		got  func(*scenario.Scenario) any
+		want any
+	}{
+		{"seed=7", func(s *scenario.Scenario) any { return s.Seed }, uint64(7)},
+		{"miners.skilled.count=16", func(s *scenario.Scenario) any { return s.Miners[0].Count }, 16},
+		{"miners.others.count=0", func(s *scenario.Scenario) any { return s.Miners[1].Count }, 0},
+		{"miners.late.parameters.before=20m", func(s *scenario.Scenario) any { return s.Miners[2].Params["before"] }, 20.0},
+		{"miners.skilled.parameters.daily=$12.50", func(s *scenario.Scenario) any { return s.Miners[0].Params["daily"] }, 12.5},
+		{"validators.v1.stake=0.5", func(s *scenario.Scenario) any { return uint64(s.Validators[1].Stake) }, uint64(500_000_000)},
+		{"scoring.scheme=released", func(s *scenario.Scenario) any { return s.Scoring.Scheme }, "released"},
+		{"scoring.vig=0.90", func(s *scenario.Scenario) any { return s.Scoring.Coefficients }, []scenario.Coefficient{{Name: "vig", Value: "0.9"}}},
+		{"scoring.legacy_clv=true", func(s *scenario.Scenario) any { return s.Scoring.Coefficients }, []scenario.Coefficient{{Name: "legacy_clv", Value: "true"}}},
+		{"faults.crash.at=3h", func(s *scenario.Scenario) any { return s.Faults[0].At }, 3 * time.Hour},
+		{"faults.crash.at=10blk", func(s *scenario.Scenario) any { return s.Faults[0].At }, 2 * time.Minute},
+		{"faults.crash.parameters.unsynced=lose", func(s *scenario.Scenario) any { return s.Faults[0].Params.Unsynced }, "lose"},
+		{"chain.tempo=360", func(s *scenario.Scenario) any { return s.Chain.Tempo }, uint16(360)},
+		{"network.latency=1ms", func(s *scenario.Scenario) any { return s.Network.Latency }, time.Millisecond},
+		{"market={file: [a.csv, b.csv]}", func(s *scenario.Scenario) any { return s.Market.Files }, []string{"a.csv", "b.csv"}},
+		{"start=2021-08-05", func(s *scenario.Scenario) any { return s.Start }, time.Date(2021, 8, 5, 0, 0, 0, 0, time.UTC)},
+		{"duration=1w", func(s *scenario.Scenario) any { return s.Duration }, 7 * 24 * time.Hour},
+		{`about="7"`, func(s *scenario.Scenario) any { return s.About }, "7"},
+	} {
+		t.Run(tt.set, func(t *testing.T) {
+			if diff := cmp.Diff(tt.want, tt.got(parse(t, file, tt.set))); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+
+	for _, tt := range []struct{ set, want string }{
+		{"miners.skilled.count=x", `--set miners.skilled.count: expected a whole number from 0 to 60000, got "x"`},
+		{"miners.skiled.count=1", `--set miners.skiled.count: no item of that name (did you mean "miners.skilled.count"?)`},
+		{"miners.skilled.cuont=1", `--set miners.skilled.cuont: no such key (did you mean "miners.skilled.count"?)`},
+		{"tempo=1", `--set tempo: no such key (did you mean "chain.tempo"?)`},
+		{"scoring.vigg=1", `--set scoring.vigg: no such key (did you mean "scoring.vig"?)`},
+		{"scoring.vig=2", `--set scoring.vig: score: bad scheme: vig: want 0 to 0.999999, got 2`},
+		{"invariants.disable.budget.reason=x", `--set invariants.disable.budget.reason: no item of that name, the file has no list here`},
+		{"seed.x=1", `--set seed.x: no such key (did you mean "seed"?)`},
+		{"seed", `--set seed: expected PATH=VALUE, such as seed=7 or miners.skilled.count=16`},
+		{"=1", `--set =1: expected PATH=VALUE, such as seed=7 or miners.skilled.count=16`},
+		{"seed=", `--set seed: expected a whole number, got nothing`},
+		{"seed=[", `--set seed: not YAML: did not find expected node content while parsing a flow node`},
+		{"node={heartbeat: -1s, hartbeat: 1s}", "--set node: node.hartbeat: unknown key (did you mean \"heartbeat\"?)\n--set node: node.heartbeat: expected a duration from 1s to 1d, got \"-1s\""},
+		{"miners.late.parameters.kelly=1", `--set miners.late.parameters.kelly: unknown key for late (have: daily, before)`},
+		{"miners.late.kind=lat", `--set miners.late.kind: expected one of skilled, sharp, average, random, favourite, late, copycat, underbudget, idle, got "lat" (did you mean "late"?)`},
+	} {
+		t.Run(tt.set, func(t *testing.T) {
+			_, problems := scenario.Parse("x.yaml", []byte(file), []string{tt.set}, options())
+			if got := problems.Error(); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		})
+	}
+
+	t.Run("a later set wins and mistakes come after the file's, in order", func(t *testing.T) {
+		if s := parse(t, file, "seed=2", "seed=3"); s.Seed != 3 {
+			t.Errorf("seed %d", s.Seed)
+		}
+		_, problems := scenario.Parse("x.yaml", []byte(file+"  x: 1\n"), []string{"b=1", "a=1"}, options())
+		if len(problems) != 3 || problems[0].Set != "" || problems[1].Set != "b" || problems[2].Set != "a" {
+			t.Errorf("got\n%v", problems)
+		}
+	})
+	t.Run("a set repairs what it replaces", func(t *testing.T) {
+		parse(t, "seed: wrong\n"+minimal, "seed=1")
+	})
+}
+
+// TestAliases: a set changes the item it names, not others that share its text.
+func TestAliases(t *testing.T) {
+	s := parse(t, minimal+"miners:\n  - {kind: late, parameters: &p {daily: $5}}\n  - {kind: random, parameters: *p}\n",
+		"miners.random.parameters.daily=$7")
+	if a, b := s.Miners[0].Params["daily"], s.Miners[1].Params["daily"]; a != 5 || b != 7 {
+		t.Errorf("got %v and %v", a, b)
+	}
+}
+
+func scenarios(t testing.TB) []string {
+	t.Helper()
+	files, err := filepath.Glob("../../scenarios/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scenarios: ", err)
+	}
+	return files
+}
+
+// TestCanonical: the canonical form reads back to an equal scenario and is its
+// own canonical form.
+func TestCanonical(t *testing.T) {
+	for _, file := range scenarios(t) {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			s, problems := scenario.Parse(file, read(t, file), nil, options())
+			if len(problems) > 0 {
+				t.Fatal(problems)
+			}
+			again := parse(t, string(s.Canonical()))
+			if diff := cmp.Diff(s, again); diff != "" {
+				t.Errorf("-first +again:\n%s", diff)
+			}
+			if !bytes.Equal(s.Canonical(), again.Canonical()) {
+				t.Error("the canonical form is not stable")
+			}
+		})
+	}
+	t.Run("what is absent stays absent", func(t *testing.T) {
+		s := parse(t, string(parse(t, minimal).Canonical()))
+		if s.Duration != 0 || !s.Start.IsZero() {
+			t.Errorf("duration %v, start %v", s.Duration, s.Start)
+		}
+	})
+	t.Run("spelling does not matter", func(t *testing.T) {
+		a := parse(t, minimal+"duration: 36h\nminers: [{kind: late, parameters: {daily: 12.50}}]\n")
+		b := parse(t, "miners:\n- kind: late\n  name: late\n  parameters: {daily: $12.5}\nvalidators: [{name: v0, stake: 10000.0}]\nduration: 1d12h\n")
+		if diff := cmp.Diff(string(a.Canonical()), string(b.Canonical())); diff != "" {
+			t.Errorf("-a +b:\n%s", diff)
+		}
+	})
+}
+
+// TestTheSixtyFour: both scenarios hold the miners that others rely on.
+func TestTheSixtyFour(t *testing.T) {
+	want := map[string]int{"skilled": 8, "sharp": 8, "average": 8, "random": 8, "favourite": 8, "late": 8, "copycat": 8, "underbudget": 4, "idle": 4}
+	for _, name := range []string{"quickstart", "season"} {
+		s := parse(t, string(read(t, "../../scenarios/"+name+".yaml")))
+		got := map[string]int{}
+		for _, g := range s.Miners {
+			got[g.Name] += g.Count
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: -want +got:\n%s", name, diff)
+		}
+		if len(s.Validators) != 1 || s.Validators[0].Count != 1 || s.Name != name && s.Name != "x" {
+			t.Errorf("%s: validators %v", name, s.Validators)
+		}
+	}
+}
+
+// TestScenariosOpenWithAComment: what it shows, what should happen, what breaks.
+func TestScenariosOpenWithAComment(t *testing.T) {
+	for _, file := range scenarios(t) {
+		text := string(read(t, file))
+		for _, part := range []string{"# Shows:", "\n# Expect:", "\n# Without the defence:"} {
+			if !strings.Contains(text, part) || !strings.HasPrefix(text, "# Shows:") {
+				t.Errorf("%s lacks %q", file, strings.TrimSpace(part))
+			}
+		}
+	}
+}
+
+// anyFault draws a fault that may stand in a file.
+func anyFault(t *rapid.T) fault.Fault {
+	kind := rapid.SampledFrom(fault.Kinds()).Draw(t, "kind")
+	f := fault.Fault{
+		Name:        rapid.StringMatching(`[a-zA-Z][a-zA-Z0-9_-]{0,8}`).Draw(t, "name"),
+		What:        kind.What,
+		Probability: rapid.Float64Range(0, 1).Draw(t, "probability"),
+	}
+	targets := map[fault.Hits][]string{
+		fault.Nodes:      {"all", "validators", "validators.v0", "validators.v0.3", "miners", "miners.a.17"},
+		fault.Miners:     {"miners", "miners.a", "miners.a.0"},
+		fault.Validators: {"validators", "validators.v0"},
+	}
+	f.Target = rapid.SampledFrom(targets[kind.Hits]).Draw(t, "target")
+	length := rapid.Custom(func(t *rapid.T) time.Duration {
+		unit := rapid.SampledFrom([]time.Duration{1, time.Microsecond, time.Millisecond, time.Second, time.Hour}).Draw(t, "unit")
+		return time.Second + unit*time.Duration(rapid.IntRange(0, 10000).Draw(t, "n"))
+	})
+	switch rapid.IntRange(0, 2).Draw(t, "when") {
+	case 0:
+		f.At = length.Draw(t, "at")
+	case 1:
+		f.Every = length.Draw(t, "every")
+		f.For = max(f.Every/2, time.Millisecond)
+		f.At = rapid.SampledFrom([]time.Duration{0, f.Every, time.Hour}).Draw(t, "at")
+		f.Until = f.At + length.Draw(t, "until")
+	case 2:
+		f.When = rapid.SampledFrom([]string{"weights_set", "prediction_received#3"}).Draw(t, "event")
+	}
+	for _, p := range kind.Params {
+		switch p.Key {
+		case "share":
+			f.Params.Share = rapid.Float64Range(0, 1).Draw(t, "share")
+		case "loss":
+			f.Params.Loss = rapid.Float64Range(0, 1).Draw(t, "loss")
+		case "delay":
+			f.Params.Delay = min(length.Draw(t, "delay"), 24*time.Hour)
+		case "jitter":
+			f.Params.Jitter = min(length.Draw(t, "jitter"), 24*time.Hour)
+		case "direction":
+			f.Params.Direction = rapid.SampledFrom([]string{"both", "in", "out"}).Draw(t, "direction")
+		case "unsynced":
+			f.Params.Unsynced = rapid.SampledFrom([]string{"random", "lose", "keep"}).Draw(t, "unsynced")
+		default:
+			t.Fatalf("the test does not know the parameter %s", p.Key)
+		}
+	}
+	return f
+}
+
+// TestFaultPrintsBack: a printed fault reads back as the same fault.
+func TestFaultPrintsBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := anyFault(t)
+		text := scenario.FormatFault(&f)
+		again, problems := scenario.ParseFault("f", []byte(text))
+		if len(problems) > 0 {
+			t.Fatalf("%s:\n%v", text, problems)
+		}
+		if diff := cmp.Diff(f, again); diff != "" {
+			t.Fatalf("%s: -printed +read:\n%s", text, diff)
+		}
+		if twice := scenario.FormatFault(&again); twice != text {
+			t.Fatalf("printed %s and then %s", text, twice)
+		}
+	})
+}
+
+// TestEveryKindHasItsDefaults: a fault of each kind needs no parameter.
+func TestEveryKindHasItsDefaults(t *testing.T) {
+	for _, k := range fault.Kinds() {
+		text := fmt.Sprintf("{name: a, what: %s, at: 1h, target: %s}", k.What, map[fault.Hits]string{
+			fault.Nodes: "all", fault.Miners: "miners", fault.Validators: "validators"}[k.Hits])
+		if k.Target != "" {
+			text = fmt.Sprintf("{name: a, what: %s, at: 1h}", k.What)
+		}
+		f, problems := scenario.ParseFault("f", []byte(text))
+		if len(problems) > 0 {
+			t.Errorf("%s: %v", k.What, problems)
+			continue
+		}
+		if f.Target == "" || f.Params.Share != 1 || f.Probability != 1 {
+			t.Errorf("%s: %+v", k.What, f)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, file := range scenarios(f) {
+		f.Add(read(f, file), "seed=7")
+	}
+	f.Add(read(f, "testdata/mistakes.yaml"), "miners.late-ones.count=3")
+	f.Add([]byte(minimal+"about: \"\\x7f\\U0001F600 \\0\\uFEFF\"\n"), `about="a\n\tb"`)
+	f.Add([]byte("a: &a [*a]\n"), "a.b.c=*x")
+	opt := options()
+	f.Fuzz(func(t *testing.T, data []byte, set string) {
+		s, problems := scenario.Parse("x.yaml", data, []string{set}, opt)
+		for _, p := range problems {
+			if p.Set == "" && (p.Line < 1 || p.Column < 1) || p.Message == "" {
+				t.Fatalf("a problem without position or message: %+v", p)
+			}
+		}
+		if (s == nil) != (len(problems) > 0) {
+			t.Fatalf("scenario %v with %d problems", s, len(problems))
+		}
+		if s == nil {
+			return
+		}
+		text := s.Canonical()
+		again, problems := scenario.Parse("x.yaml", text, nil, opt)
+		if len(problems) > 0 {
+			t.Fatalf("the canonical form is refused:\n%s\n%v", text, problems)
+		}
+		if diff := cmp.Diff(s, again); diff != "" {
+			t.Fatalf("-first +again:\n%s", diff)
+		}
+	})
+}
+
+func FuzzFault(f *testing.F) {
+	f.Add("{name: a, what: process.crash, target: validators.v0, at: 1h, for: 1m30s}")
+	f.Add("{name: a, what: network.delay, every: 0.5h, for: 1m, parameters: {delay: 1h0.5s}}")
+	f.Add("{name: a, what: chain.outage, when: weights_set#2, probability: 1e-3}")
+	f.Fuzz(func(t *testing.T, text string) {
+		one, problems := scenario.ParseFault("f", []byte(text))
+		if len(problems) > 0 {
+			return
+		}
+		printed := scenario.FormatFault(&one)
+		again, problems := scenario.ParseFault("f", []byte(printed))
+		if len(problems) > 0 {
+			t.Fatalf("%s is refused: %v", printed, problems)
+		}
+		if diff := cmp.Diff(one, again); diff != "" {
+			t.Fatalf("%s: -first +again:\n%s", printed, diff)
+		}
+	})
+}
+
+func BenchmarkParse(b *testing.B) {
+	data := read(b, "../../scenarios/faults.yaml")
+	opt := options()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, problems := scenario.Parse("faults.yaml", data, nil, opt); len(problems) > 0 {
+			b.Fatal(problems)
+		}
+	}
+}
+
+// TestWordsStayText: text that YAML may read as something else is quoted when
+// it is printed.
+func TestWordsStayText(t *testing.T) {
+	for _, word := range []string{"true", "no", "null", "7", "1e3", "a: b", "# a", "*a", "", " a", "a\nb", "é\x7f😀", `"'\`} {
+		s := parse(t, minimal)
+		s.About = word
+		text := s.Canonical()
+		if again := parse(t, string(text)); again.About != word {
+			t.Errorf("%q reads back as %q", word, again.About)
+		}
+		if word == "no" && !bytes.Contains(text, []byte(`about: "no"`)) {
+			t.Errorf("%q is not quoted, and YAML 1.1 reads it as false:\n%s", word, text)
+		}
+	}
+}
+
+// TestEffectiveValues: what depends on another key is filled in.
+func TestEffectiveValues(t *testing.T) {
+	s := parse(t, minimal+`
+faults:
+  - {name: a, what: feed.outage, every: 3h, for: 10blk}
+  - {name: b, what: feed.outage, every: 3h, at: 0s, for: 1h}
+chain: {block_time: 6s}
+node: {heartbeat: 10m}
+miners: [{kind: copycat}, {kind: skilled, name: clever}, {kind: late, parameters: {before: 90s}}]
+`)
+	for _, tt := range []struct {
+		name      string
+		got, want any
+	}{
+		{"the first window comes one every into the run", s.Faults[0].At, 3 * time.Hour},
+		{"unless at says otherwise", s.Faults[1].At, time.Duration(0)},
+		{"blk is the block time", s.Faults[0].For, time.Minute},
+		{"a fault's own target", s.Faults[0].Target, "validators"},
+		{"two and a half heartbeats", s.Node.SessionTimeout, 25 * time.Minute},
+		{"the first skilled group leads", s.Miners[0].Leader, "clever"},
+		{"a kind's own parameters", s.Miners[1].Params["noise"], 0.05},
+		{"durations in the kind's unit", s.Miners[2].Params["before"], 1.5},
+		{"the file's name", s.Name, "x"},
+		{"a market of its own", len(s.Market.Leagues), 4},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("%s: got %v, want %v", tt.name, tt.got, tt.want)
+		}
+	}
+	if err := func() error { c := s.Market.Config(); return c.Validate() }(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestHostileFileIsBounded: a file that is nothing but mistakes gives no more
+// answer than a person can read, and is read to its end.
+func TestHostileFileIsBounded(t *testing.T) {
+	var b strings.Builder
+	for i := 0; b.Len() < scenario.MaxFileBytes-100; i++ {
+		fmt.Fprintf(&b, "k%d: 1\n", i)
+		if i == 40_000 {
+			break // below the bound on values
+		}
+	}
+	_, problems := scenario.Parse("x.yaml", []byte("faults: ["+strings.Repeat("{name: 1, what: x, at: 1, for: 1},", 1000)+"]\n"), nil, options())
+	if n := len(problems); n != 10*scenario.MaxProblems {
+		t.Errorf("%d problems of 4000", n)
+	}
+	_, problems = scenario.Parse("x.yaml", []byte(b.String()), nil, options())
+	if n := len(problems); n < scenario.MaxProblems || n > 10*scenario.MaxProblems {
+		t.Errorf("%d problems", n)
+	}
+	if lines := strings.Split(problems.Error(), "\n"); len(lines) != scenario.MaxProblems+1 || !strings.HasPrefix(lines[scenario.MaxProblems], "… and ") {
+		t.Errorf("%d lines, the last %q", len(lines), lines[len(lines)-1])
+	}
+}
