@@ -17,6 +17,9 @@ const (
 	gamesAhead = 8 * 24 * time.Hour
 )
 
+// controlRoom is what a control frame takes, so that it is made in one piece.
+const controlRoom = 384
+
 // pageBytes of one game_update: what a slow link takes without holding up a
 // confirmation behind it.
 const pageGames = 100
@@ -33,7 +36,6 @@ type communication struct {
 	byHotkey map[chain.Hotkey]*session
 	auths    wire.AuthNonces
 	scan     *sched.Timer
-	buf      []byte
 	stats    struct {
 		opened, refused, replaced, timedOut   uint64
 		frames, predictions, heartbeats       uint64
@@ -124,8 +126,7 @@ func (c *communication) frame(s *session, e *wire.Event) {
 		c.v.PredictionReceived.Publish(PredictionReceived{Hotkey: s.hotkey, Submission: m.Submission})
 	case wire.Heartbeat:
 		c.stats.heartbeats++
-		c.buf = wire.AppendHeartbeatAck(c.buf[:0], c.v.ports.Signer, wall, c.v.nonces.Next(wall))
-		c.send(s, slices.Clone(c.buf))
+		c.send(s, wire.AppendHeartbeatAck(make([]byte, 0, controlRoom), c.v.ports.Signer, wall, c.v.nonces.Next(wall)))
 	case wire.HeartbeatResponse:
 	default:
 		c.stats.unasked++
@@ -186,7 +187,7 @@ func (c *communication) confirm(h chain.Hotkey, k wire.Confirmation) {
 	}
 	wall := c.v.loop.Wall()
 	k.At = c.v.loop.Now()
-	c.send(s, wire.AppendConfirmation(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), &k))
+	c.send(s, wire.AppendConfirmation(make([]byte, 0, 2*controlRoom), c.v.ports.Signer, wall, c.v.nonces.Next(wall), &k))
 }
 
 func (c *communication) broadcast(games []*bet.Game) {

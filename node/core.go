@@ -48,6 +48,7 @@ type core struct {
 	topics
 	watch    *sched.Timer // on a commit that is not answered
 	services []held
+	talker   int       // which of them is Communication: frames go there
 	dialled  wire.Conn // connections dialled so far
 	downErr  error
 	builders map[string]func(*sched.Scope) service
@@ -122,9 +123,7 @@ func (c *core) Offer(e wire.Event) bool { return c.inbound.Offer(e) }
 func (c *core) Inbound() *sched.Inbox[wire.Event] { return c.inbound }
 
 func (c *core) receive(e *wire.Event) {
-	for _, s := range c.services {
-		s.guarded(e)
-	}
+	c.services[c.talker].guarded(e)
 }
 
 // down stops the node: nothing final leaves it any more.

@@ -44,7 +44,7 @@ func newGames(v *Validator, s *sched.Scope) *games {
 	g := &games{named: "games", v: v, scope: s}
 	for i := range v.found.Games {
 		known := &v.found.Games[i]
-		v.State.Games[known.ID] = known
+		v.State.putGame(known)
 		if known.Updated.After(g.since) {
 			g.since = known.Updated
 		}
@@ -103,7 +103,7 @@ func (g *games) learn(b *feed.Batch) {
 		next.ID, next.TeamA, next.TeamB = bet.GameID(strings.Clone(string(next.ID))), strings.Clone(next.TeamA), strings.Clone(next.TeamB)
 		g.stats.changed++
 		game := &next
-		g.v.State.Games[game.ID] = game
+		g.v.State.putGame(game)
 		ledger.Games.Put(batch, game.ID, game)
 		news.update.Games = append(news.update.Games, game)
 		news.update.Changes = append(news.update.Changes, change)

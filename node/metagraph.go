@@ -108,7 +108,7 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 			changed = append(changed, SlotChange{UID: chain.UID(i), Old: was, New: meta.Neurons[i].Hotkey})
 		}
 	}
-	m.state.setMeta(meta)
+	m.state.setMeta(meta, old == nil || len(changed) > 0 || len(old.Neurons) != len(meta.Neurons))
 	m.core.metagraph.Publish(MetagraphUpdated{Meta: meta, Changed: changed})
 	m.announce(meta)
 }

@@ -151,7 +151,7 @@ func (l *link) tick() {
 		}
 		c.stats.heartbeats++
 		wall := c.n.loop.Wall()
-		c.send(l, wire.AppendHeartbeat(nil, c.n.ports.Signer, wall, c.n.nonces.Next(wall)))
+		c.send(l, wire.AppendHeartbeat(make([]byte, 0, controlRoom), c.n.ports.Signer, wall, c.n.nonces.Next(wall)))
 		l.timer.Arm(c.n.cfg.Heartbeat)
 	}
 }
@@ -274,7 +274,7 @@ func (c *minerCommunication) submit(l *link, o *outgoing, t *try) {
 	wait := c.n.cfg.Resend
 	// At least the base: a confirmation takes a round trip and an fsync.
 	t.next = now.Add(wait.Base + wait.Delay(t.attempts-1, c.scope.Stream("resend")))
-	c.send(l, wire.AppendPrediction(nil, c.n.ports.Signer, wall, c.n.nonces.Next(wall), &o.Submission))
+	c.send(l, wire.AppendPrediction(make([]byte, 0, 3*controlRoom), c.n.ports.Signer, wall, c.n.nonces.Next(wall), &o.Submission))
 	c.n.PredictionSubmitted.Publish(PredictionSubmitted{ID: o.Submission.ID, Validator: l.hotkey, Attempt: t.attempts})
 }
 

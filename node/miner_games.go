@@ -34,7 +34,7 @@ func newMinerGames(n *Miner, s *sched.Scope) *minerGames {
 	g := &minerGames{named: "games", n: n}
 	for i := range n.found.Games {
 		known := &n.found.Games[i]
-		n.State.Games[known.ID] = known
+		n.State.putGame(known)
 	}
 	now := n.loop.Now()
 	for _, known := range n.State.SortedGames(func(*bet.Game) bool { return true }) {
@@ -64,7 +64,7 @@ func (g *minerGames) learn(e *GameNews) {
 		}
 		g.stats.changed++
 		game := &next
-		g.n.State.Games[game.ID] = game
+		g.n.State.putGame(game)
 		g.n.model.Observe(now, game)
 		if game.Resulted() {
 			// Models that learn from results find them here after a restart; what
@@ -85,7 +85,7 @@ func (g *minerGames) learn(e *GameNews) {
 func (g *minerGames) forget() {
 	before := g.n.loop.Now().Add(-gamesKept)
 	for _, old := range g.n.State.SortedGames(func(x *bet.Game) bool { return x.Start.Before(before) }) {
-		delete(g.n.State.Games, old.ID)
+		g.n.State.dropGame(old.ID)
 	}
 	g.prune.Arm(24 * time.Hour)
 }

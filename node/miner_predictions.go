@@ -70,7 +70,7 @@ func (p *minerPredictions) ask() {
 	day := bet.DayOf(now)
 	spent := p.n.box.spent[day]
 	book := model.Book{
-		Games:     p.n.State.SortedGames(func(g *bet.Game) bool { return g.Bettable(now) }),
+		Games:     p.n.State.gamesFrom(now, func(g *bet.Game) bool { return g.Bettable(now) }),
 		Remaining: max(p.n.cfg.Budget-spent, 0),
 		Placed:    p.n.box.placed,
 	}

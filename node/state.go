@@ -17,7 +17,8 @@ type State struct {
 	slots map[chain.Hotkey]chain.UID
 
 	// Games by id; a game is replaced, never changed. Games writes.
-	Games map[bet.GameID]*bet.Game
+	Games   map[bet.GameID]*bet.Game
+	ordered []*bet.Game // the same, by start and then id
 
 	// Book of accepted predictions. Predictions writes. Validator only.
 	Book Book
@@ -31,8 +32,11 @@ func newState() State {
 		byID: map[ledger.IDKey]*ledger.Prediction{}, byGame: map[bet.GameID][]*ledger.Prediction{}}}
 }
 
-func (s *State) setMeta(m *chain.Metagraph) {
+func (s *State) setMeta(m *chain.Metagraph, moved bool) {
 	s.Meta = m
+	if !moved {
+		return
+	}
 	s.slots = make(map[chain.Hotkey]chain.UID, len(m.Neurons))
 	for i := range m.Neurons {
 		s.slots[m.Neurons[i].Hotkey] = chain.UID(i)
@@ -55,14 +59,44 @@ func (s *State) Head(now time.Time, blockTime time.Duration) chain.Block {
 
 // SortedGames returns the games that pass, by start and then id.
 func (s *State) SortedGames(pass func(*bet.Game) bool) []*bet.Game {
+	return s.gamesFrom(time.Time{}, pass)
+}
+
+// gamesFrom returns the games that start at or after an instant and pass, by
+// start and then id.
+func (s *State) gamesFrom(start time.Time, pass func(*bet.Game) bool) []*bet.Game {
+	i, _ := slices.BinarySearchFunc(s.ordered, start, func(g *bet.Game, t time.Time) int { return g.Start.Compare(t) })
 	var out []*bet.Game
-	for _, g := range s.Games {
+	for _, g := range s.ordered[i:] {
 		if pass(g) {
 			out = append(out, g)
 		}
 	}
-	slices.SortFunc(out, byStart)
 	return out
+}
+
+// putGame adds a game or replaces what was known of it.
+func (s *State) putGame(g *bet.Game) {
+	if old := s.Games[g.ID]; old != nil {
+		i, _ := slices.BinarySearchFunc(s.ordered, old, byStart)
+		if old.Start.Equal(g.Start) {
+			s.ordered[i], s.Games[g.ID] = g, g
+			return
+		}
+		s.ordered = slices.Delete(s.ordered, i, i+1)
+	}
+	s.Games[g.ID] = g
+	i, _ := slices.BinarySearchFunc(s.ordered, g, byStart)
+	s.ordered = slices.Insert(s.ordered, i, g)
+}
+
+// dropGame forgets a game.
+func (s *State) dropGame(id bet.GameID) {
+	if old := s.Games[id]; old != nil {
+		i, _ := slices.BinarySearchFunc(s.ordered, old, byStart)
+		s.ordered = slices.Delete(s.ordered, i, i+1)
+		delete(s.Games, id)
+	}
 }
 
 func byStart(a, b *bet.Game) int {

@@ -16,7 +16,7 @@ var number = Codec[int64]{
 	Append: func(dst []byte, e *int64) []byte { return binary.AppendVarint(dst, *e) },
 	Read: func(b []byte) (int64, error) {
 		v, n := binary.Varint(b)
-		if n != len(b) {
+		if n <= 0 || n != len(b) {
 			return 0, errRecord
 		}
 		return v, nil

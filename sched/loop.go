@@ -193,7 +193,7 @@ func mix(a, b uint64) uint64 {
 func (l *Loop) begin(source uint32, payload []byte) bool {
 	l.events++
 	before := l.hash
-	h := before ^ uint64(l.now)
+	h := before ^ uint64(l.now) ^ bits.RotateLeft64(uint64(l.wall-l.now), 32)
 	if len(payload) > 0 {
 		h ^= xxhash.Sum64(payload)
 	}

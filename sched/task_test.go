@@ -64,8 +64,7 @@ func (g *taskRig) expect(t *testing.T, began ...time.Duration) {
 
 const sec = time.Second
 
-// constant is a backoff that in a test waits for a known time: full jitter below
-// a nanosecond.
+// soon retries at once: full jitter below nothing.
 var soon = Backoff{Base: 0, Cap: 0, Attempts: 2}
 
 func TestPeriodCountsFromStartToStart(t *testing.T) {
@@ -168,6 +167,22 @@ func TestRetriesDoNotMoveThePeriod(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestPeriodStaysWhereItWasBetweenRetries(t *testing.T) {
+	g := newTask(t, TaskConfig{Every: 10 * sec, Retry: Backoff{Base: 3 * sec, Cap: 3 * sec, Attempts: 2}},
+		"err", "err", "ok", "err", "err", "err", "ok")
+	g.until(45 * sec)
+	var first []time.Duration
+	for i, r := range g.runs {
+		if r.Attempt == 0 {
+			first = append(first, g.began[i])
+		}
+	}
+	if d := cmp.Diff([]time.Duration{0, 10 * sec, 20 * sec, 30 * sec, 40 * sec}, first); d != "" {
+		t.Errorf("first tries (-want +got):\n%s", d)
+	}
+	same(t, "retries", g.task.Stats().Retries, 4)
 }
 
 // A failure must not make the task come later than it would have come anyway.

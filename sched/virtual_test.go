@@ -132,12 +132,13 @@ func TestPauseKeepsOrder(t *testing.T) {
 	note("first", time.Second)
 	gone := s.Timer("stopped", func() { t.Error("a stopped timer fired") })
 	gone.Arm(3 * time.Second)
+	note("third", 8*time.Second)
 	note("after", 12*time.Second)
 	w.Pause(l, start.Add(5*time.Second))
 	w.After(4*time.Second, Func(func() { w.Pause(l, start.Add(10*time.Second)) }))
 	w.After(6*time.Second, Func(func() { w.Pause(l, start.Add(7*time.Second)); gone.Stop() }))
 	w.Run(start.Add(time.Minute))
-	want := []string{"first 10s", "second 10s", "at-the-end 10s", "after 12s"}
+	want := []string{"first 10s", "second 10s", "third 10s", "at-the-end 10s", "after 12s"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -166,6 +167,14 @@ func TestSkewNeverTurnsTheClockBack(t *testing.T) {
 	}).ArmAt(due)
 	w.Skew(l, 10*time.Minute)
 	w.After(20*time.Minute, Func(func() { w.Skew(l, -10*time.Minute) }))
+	in := NewInbox(s, "in", 100, number, func(*int64) {
+		if l.Now().Before(last) {
+			t.Errorf("clock went from %v back to %v", last, l.Now())
+		}
+	})
+	for i := range 60 {
+		Deliver(w, in, start.Add(time.Duration(i)*time.Minute+1), 1)
+	}
 	w.Run(start.Add(2 * time.Hour))
 	if d := cmp.Diff([]time.Duration{70 * time.Minute}, fired); d != "" {
 		t.Error(d)

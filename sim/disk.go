@@ -110,7 +110,7 @@ func (d *disk) begin() {
 var errInjected = errors.New("injected: write failed")
 
 func (d *disk) finish() {
-	fate := d.host.world.fate(d.host, "store")
+	fate := d.host.world.fate(d.host, PortStore)
 	if fate == Lost {
 		d.stuck = true
 		return

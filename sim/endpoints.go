@@ -17,12 +17,12 @@ var errOutage = errors.New("injected: endpoint down")
 func (h *Host) chainBackend() sched.Backend[chain.Request, chain.Reply] {
 	return func(req chain.Request, reply func(sched.Result[chain.Reply])) {
 		w := h.world
-		port := "weights"
+		port := PortWeights
 		switch req.Op {
 		case chain.OpSync:
-			port = "chain"
+			port = PortChain
 		case chain.OpServeAxon:
-			port = "axon"
+			port = PortAxon
 		}
 		fate := w.fate(h, port)
 		half := w.cfg.Latency.Chain / 2
@@ -61,7 +61,7 @@ func (h *Host) chainBackend() sched.Backend[chain.Request, chain.Reply] {
 func (h *Host) feedBackend() sched.Backend[feed.Request, feed.Batch] {
 	return func(req feed.Request, reply func(sched.Result[feed.Batch])) {
 		w := h.world
-		fate := w.fate(h, "feed")
+		fate := w.fate(h, PortFeed)
 		half := w.cfg.Latency.Feed / 2
 		w.Sched.After(half, sched.Func(func() {
 			switch fate {

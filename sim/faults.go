@@ -213,23 +213,26 @@ func (h *Host) partitioned(direction string) bool {
 	return a != nil && (a.f.Params.Direction == "both" || a.f.Params.Direction == "" || a.f.Params.Direction == direction)
 }
 
+// portFaults is what each kind of fault makes of a port's requests.
+var portFaults = []struct {
+	port Port
+	what string
+	fate Fate
+}{
+	{PortChain, "chain.outage", Failed},
+	{PortAxon, "chain.outage", Failed},
+	{PortWeights, "chain.outage", Failed},
+	{PortWeights, "chain.set_weights_failed", Lost},
+	{PortWeights, "chain.set_weights_unreported", AppliedLost},
+	{PortFeed, "feed.outage", Failed},
+	{PortStore, "store.commit_failed", Failed},
+	{PortStore, "store.commit_unreported", AppliedFailed},
+}
+
 // faultFate is what active faults make of a request.
-func (h *Host) faultFate(port string) Fate {
-	if len(h.active) == 0 {
-		return Normal
-	}
-	kinds := map[string][]struct {
-		what string
-		fate Fate
-	}{
-		"chain":   {{"chain.outage", Failed}},
-		"axon":    {{"chain.outage", Failed}},
-		"weights": {{"chain.outage", Failed}, {"chain.set_weights_failed", Lost}, {"chain.set_weights_unreported", AppliedLost}},
-		"feed":    {{"feed.outage", Failed}},
-		"store":   {{"store.commit_failed", Failed}, {"store.commit_unreported", AppliedFailed}},
-	}
-	for _, k := range kinds[port] {
-		if h.suffers(k.what) != nil {
+func (h *Host) faultFate(port Port) Fate {
+	for _, k := range portFaults {
+		if k.port == port && h.suffers(k.what) != nil {
 			return k.fate
 		}
 	}

@@ -32,7 +32,7 @@ type Host struct {
 	address     string
 	disk        *disk
 	incarnation int
-	counts      map[string]uint64
+	counts      [ports]uint64      // requests so far
 	ends        map[wire.Conn]*end // of its connections
 	down        int                // crashes by faults that are not over: start does nothing
 	active      []*active

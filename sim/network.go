@@ -172,7 +172,7 @@ func (n *network) send(from *end, frame []byte) {
 		n.breakEnd(from, n.delay(), "connection reset")
 		return
 	}
-	fate := n.w.fate(from.host, "frame")
+	fate := n.w.fate(from.host, PortFrame)
 	delay := n.delay()
 	if len(from.host.active)+len(to.host.active) > 0 {
 		delay += from.host.faultDelay("network.delay") + to.host.faultDelay("network.delay")

@@ -208,22 +208,23 @@ func TestGateCrashAtEveryEvent(t *testing.T) {
 func TestGateEveryCompletionLostOrDoubled(t *testing.T) {
 	want := runSkeleton(t)
 	type request struct {
-		host, port string
-		n          uint64
+		host string
+		port Port
+		n    uint64
 	}
 	var all []request
 	w := newSkeleton(t, skeleton(1))
-	w.Fate = func(h *Host, port string, n uint64) Fate {
+	w.Fate = func(h *Host, port Port, n uint64) Fate {
 		all = append(all, request{h.Name, port, n})
 		return Normal
 	}
 	w.Run(skeletonStart.Add(skeletonLength))
-	seen := map[string]bool{}
+	seen := map[Port]bool{}
 	for _, r := range all {
 		seen[r.port] = true
 		for _, fate := range []Fate{Lost, AppliedLost, Doubled, Failed, AppliedFailed} {
 			w := newSkeleton(t, skeleton(1))
-			w.Fate = func(h *Host, port string, n uint64) Fate {
+			w.Fate = func(h *Host, port Port, n uint64) Fate {
 				if (request{h.Name, port, n}) == r {
 					return fate
 				}
@@ -236,7 +237,7 @@ func TestGateEveryCompletionLostOrDoubled(t *testing.T) {
 			w.Close()
 		}
 	}
-	for _, port := range []string{"store", "chain", "axon", "weights", "feed", "frame"} {
+	for port := range Port(ports) {
 		if !seen[port] {
 			t.Errorf("no request of port %s was tried", port)
 		}

@@ -89,7 +89,7 @@ type World struct {
 	// Fate, where set, decides what becomes of a request of a port; n counts
 	// them per host and port from 1. It is how faults and the tests of the
 	// engine's gates reach the ports.
-	Fate func(h *Host, port string, n uint64) Fate
+	Fate func(h *Host, port Port, n uint64) Fate
 	// OnBuild, where set, is told of each node that was built, before it starts.
 	OnBuild func(h *Host)
 	// OnInput, where set, is told of each event about to enter a node's loop.
@@ -106,6 +106,24 @@ type World struct {
 	// OnFrame, where set, is told of each frame that leaves, as opened by a reader
 	// that is no node's.
 	OnFrame func(from, to *Host, e *wire.Event)
+}
+
+// Port is a way out of a node.
+type Port uint8
+
+const (
+	PortStore   Port = iota
+	PortChain        // reads
+	PortWeights      // extrinsics that set, commit or reveal weights
+	PortAxon         // extrinsics that announce an axon
+	PortFeed
+	PortFrame
+	ports int = iota
+)
+
+// String is the word used in traces.
+func (p Port) String() string {
+	return [...]string{"store", "chain", "weights", "axon", "feed", "frame"}[p]
 }
 
 // Fate of one request.
@@ -204,17 +222,19 @@ func (w *World) Run(until time.Time) { w.Sched.Run(until) }
 
 func (w *World) now() time.Time { return w.Sched.Now() }
 
-func (w *World) fate(h *Host, port string) Fate {
-	if h.counts == nil {
-		h.counts = map[string]uint64{}
-	}
+// fate decides about one request of a host's port. It is asked for every frame:
+// with no fault active it costs a counter.
+func (w *World) fate(h *Host, port Port) Fate {
 	h.counts[port]++
+	if len(h.active) == 0 && w.Fate == nil {
+		return Normal
+	}
 	f := h.faultFate(port)
 	if f == Normal && w.Fate != nil {
 		f = w.Fate(h, port, h.counts[port])
 	}
 	if f != Normal {
-		w.trace("fate", port, map[string]any{"node": h.Name, "n": h.counts[port], "fate": f.String()})
+		w.trace("fate", port.String(), map[string]any{"node": h.Name, "n": h.counts[port], "fate": f.String()})
 	}
 	return f
 }

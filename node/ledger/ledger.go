@@ -15,10 +15,33 @@ import (
 // SchemaVersion of the tables below. A change of any codec is a migration.
 const SchemaVersion = 1
 
-// RetentionDays is how long rows of predictions, games, budgets and scores
-// stay after their day: the longest scoring window of 45 days and 5 more, as
-// the original keeps.
-const RetentionDays = 50
+// How long rows stay, in UTC days. What is older is dropped once a day by the
+// service that writes it; nothing that is still open is.
+const (
+	// RetentionDays is how long predictions with their ids, games, weight sets and
+	// a miner's outbox stay after their day: the longest scoring window of 45 days
+	// and 5 more, as the original keeps. The day of a prediction is that of its
+	// settlement; of one whose game never got a result, the game's start; of a
+	// weight set, the day it was planned.
+	RetentionDays = 50
+	// HistoryDays is how long the small rows stay that tiers are made of, scores
+	// and budgets. A correction of the oldest day that is still scored again, 44
+	// days ago, makes the tiers of that day anew from the 45 days before it: 89,
+	// and slack.
+	HistoryDays = 100
+	// ResultDays is how long a miner keeps resulted games: a season and the
+	// summer before it, for models that learn from results.
+	ResultDays = 400
+)
+
+// Names of rows in Facts.
+const (
+	// FactTiersFrom is the first day whose tiers do not follow from the scores, in
+	// ISO form: a round makes the tiers of that day and all later ones.
+	FactTiersFrom = "tiers_from"
+	// FactAccuracy sums the settled predictions that were dropped (Accuracy).
+	FactAccuracy = "accuracy"
+)
 
 // Keys. Each is order-preserving.
 type (
@@ -35,7 +58,9 @@ type (
 		Hotkey chain.Hotkey
 		ID     bet.PredictionID
 	}
-	// DayKey finds what belongs to a miner on a day, by day.
+	// DayKey finds what belongs to a miner on a day, by day. Scores have a row
+	// under the empty hotkey as well, which is the day's own: how many games were
+	// settled on it.
 	DayKey struct {
 		Day    bet.Day
 		Hotkey chain.Hotkey
@@ -56,7 +81,14 @@ var (
 var (
 	Stats = store.Table[string, Counters]{Name: "stats", Prefix: 'c', Key: textKey[string](), Row: countersCodec}
 	Facts = store.Table[string, string]{Name: "facts", Prefix: 'f', Key: textKey[string](), Row: textRow}
+	// Metagraphs has one row, MetagraphKey: the newest snapshot but for what
+	// changes with every block, so that a node that starts while the chain is
+	// down knows who is registered and where validators serve.
+	Metagraphs = store.Table[string, chain.Metagraph]{Name: "metagraphs", Prefix: 'm', Key: textKey[string](), Row: metagraphCodec}
 )
+
+// MetagraphKey is the key of the one row of Metagraphs.
+const MetagraphKey = "newest"
 
 // Outbox is the miner's table: what it predicted and what became of it.
 var Outbox = store.Table[bet.PredictionID, Outgoing]{Name: "outbox", Prefix: 'o', Key: textKey[bet.PredictionID](), Row: outgoingCodec}
@@ -64,5 +96,5 @@ var Outbox = store.Table[bet.PredictionID, Outgoing]{Name: "outbox", Prefix: 'o'
 // Schema is what both roles hand to the store.
 func Schema() store.Schema {
 	return store.Schema{Version: SchemaVersion, Tables: []store.AnyTable{
-		&Games, &Predictions, &IDs, &Budgets, &Scores, &Weights, &Stats, &Facts, &Outbox}}
+		&Games, &Predictions, &IDs, &Budgets, &Scores, &Weights, &Stats, &Facts, &Metagraphs, &Outbox}}
 }

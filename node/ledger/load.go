@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"bettensor/node/bet"
+	"bettensor/node/chain"
 	"bettensor/store"
 )
 
@@ -16,7 +17,14 @@ type Validator struct {
 	Budget      bet.Budget
 	Scores      map[DayKey]Score
 	Weights     []WeightRow // oldest first
-	Facts       map[string]string
+	Common
+}
+
+// Common is what both roles find.
+type Common struct {
+	Metagraph *chain.Metagraph // nil where none was kept
+	Counters  map[string]Counters
+	Facts     map[string]string
 }
 
 // WeightRow is a weight set with its number.
@@ -27,7 +35,7 @@ type WeightRow struct {
 
 // LoadValidator reads a validator's tables.
 func LoadValidator(s store.Snapshot) (*Validator, error) {
-	v := &Validator{Scores: map[DayKey]Score{}, Facts: map[string]string{}}
+	v := &Validator{Scores: map[DayKey]Score{}}
 	err := firstError(
 		func() error {
 			return Games.Scan(s, nil, nil, func(_ bet.GameID, g *bet.Game) error { v.Games = append(v.Games, *g); return nil })
@@ -55,7 +63,7 @@ func LoadValidator(s store.Snapshot) (*Validator, error) {
 				return nil
 			})
 		},
-		func() error { return loadFacts(s, v.Facts) },
+		func() error { return v.Common.load(s) },
 	)
 	slices.SortFunc(v.Predictions, func(a, b Prediction) int { return cmp.Compare(a.Arrived, b.Arrived) })
 	return v, err
@@ -65,12 +73,12 @@ func LoadValidator(s store.Snapshot) (*Validator, error) {
 type Miner struct {
 	Games  []bet.Game // by id
 	Outbox []Outgoing // by time made, then id
-	Facts  map[string]string
+	Common
 }
 
 // LoadMiner reads a miner's tables.
 func LoadMiner(s store.Snapshot) (*Miner, error) {
-	m := &Miner{Facts: map[string]string{}}
+	m := &Miner{}
 	err := firstError(
 		func() error {
 			return Games.Scan(s, nil, nil, func(_ bet.GameID, g *bet.Game) error { m.Games = append(m.Games, *g); return nil })
@@ -78,7 +86,7 @@ func LoadMiner(s store.Snapshot) (*Miner, error) {
 		func() error {
 			return Outbox.Scan(s, nil, nil, func(_ bet.PredictionID, o *Outgoing) error { m.Outbox = append(m.Outbox, *o); return nil })
 		},
-		func() error { return loadFacts(s, m.Facts) },
+		func() error { return m.Common.load(s) },
 	)
 	slices.SortFunc(m.Outbox, func(a, b Outgoing) int {
 		return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Submission.ID, b.Submission.ID))
@@ -86,8 +94,19 @@ func LoadMiner(s store.Snapshot) (*Miner, error) {
 	return m, err
 }
 
-func loadFacts(s store.Snapshot, into map[string]string) error {
-	return Facts.Scan(s, nil, nil, func(k string, v *string) error { into[k] = *v; return nil })
+func (c *Common) load(s store.Snapshot) error {
+	c.Counters, c.Facts = map[string]Counters{}, map[string]string{}
+	if err := Facts.Scan(s, nil, nil, func(k string, v *string) error { c.Facts[k] = *v; return nil }); err != nil {
+		return err
+	}
+	if err := Stats.Scan(s, nil, nil, func(k string, v *Counters) error { c.Counters[k] = *v; return nil }); err != nil {
+		return err
+	}
+	m, ok, err := Metagraphs.Get(s, MetagraphKey)
+	if ok {
+		c.Metagraph = &m
+	}
+	return err
 }
 
 func firstError(steps ...func() error) error {

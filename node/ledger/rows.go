@@ -239,6 +239,16 @@ var (
 			return whole(b, func(r *pack.Reader) (bet.Cents, error) { return bet.Cents(r.Int()), nil })
 		},
 	}
+	metagraphCodec = store.Codec[chain.Metagraph]{
+		Append: chain.AppendMetagraph,
+		Read: func(b []byte) (chain.Metagraph, error) {
+			m, err := whole(b, chain.ReadMetagraph)
+			if err != nil {
+				return chain.Metagraph{}, err
+			}
+			return *m, nil
+		},
+	}
 	textRow = store.Codec[string]{
 		Append: func(dst []byte, s *string) []byte { return append(dst, *s...) },
 		Read:   func(b []byte) (string, error) { return string(b), nil },

@@ -542,7 +542,7 @@ func (f *vector) initialPools(expected value, index map[string]int32, odds [][3]
 		}
 	}
 	ids := make([]string, len(index))
-	for k, g := range index {
+	for k, g := range index { // order cannot matter: each id has its own place
 		ids[g] = k
 	}
 	for g, k := range ids {

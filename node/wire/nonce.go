@@ -204,10 +204,9 @@ func (a *AuthNonces) Accept(h chain.Hotkey, nonce string, now time.Time) error {
 	return nil
 }
 
-// forget drops who was not heard within AuthMemory; which one goes first
-// cannot be seen.
+// forget drops who was not heard within AuthMemory.
 func (a *AuthNonces) forget(now time.Time) {
-	for h, s := range a.senders {
+	for h, s := range a.senders { // order cannot matter: each is judged alone
 		if now.Sub(s.last) > AuthMemory {
 			delete(a.senders, h)
 		}

@@ -255,7 +255,7 @@ func (r *reader) counted(lenient bool) bool {
 		// Columns without a name, of which some files have several, count once
 		// in the map: only what the known columns need is asked for.
 		want = 0
-		for _, i := range r.column {
+		for _, i := range r.column { // order cannot matter: a maximum
 			want = max(want, i+1)
 		}
 		if got > want && isBlank(r.cells[want:]) {

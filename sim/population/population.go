@@ -100,6 +100,8 @@ var kinds = []Kind{
 		[]Param{{"after", 60, 1, 1440, "minutes", "age of the leader's picks when it sees them"}}},
 	{"underbudget", "Skilled in everything, with a tenth of the stake: what the tiers' minimum wagers cost.",
 		[]Param{noiseOf(0.05, "closing"), with(daily, 90), most, minute}},
+	{"busy", "Knows nothing, and makes load: backs random outcomes of random games, a fixed number each UTC day, evenly spread over it.",
+		[]Param{daily, {"picks", 20, 1, 1440, "", "wagers each UTC day"}}},
 	{"idle", "Is registered and connected, and never predicts.", nil},
 }
 
@@ -160,6 +162,10 @@ func New(kind string, params map[string]float64, name string, seed uint64, w *Wo
 		return &late{base: b, stake: cents("daily"), before: minutes("before")}, nil
 	case "copycat":
 		return &copycat{base: b, after: minutes("after")}, nil
+	case "busy":
+		m := &busy{base: b, stake: cents("daily"), picks: int(value["picks"])}
+		m.offset = time.Duration(b.noise.minute()) * time.Minute % m.slot()
+		return m, nil
 	}
 	return &idle{b}, nil
 }

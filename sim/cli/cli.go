@@ -1,0 +1,47 @@
+// Package cli holds the commands of the simulator for main to put into one
+// application: `sim run` and its kin, and `bench`. A command reads arguments
+// and files, calls package sim, and prints. It is an edge: it alone in the
+// simulator reads the wall clock, and only to tell how fast a run was.
+//
+// Read run.go for `sim run`, list.go for what describes scenarios, bench.go for
+// `bench`. Only main calls this package.
+package cli
+
+import (
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+)
+
+// Exit codes of sim and bench. Of many runs the worst counts, in the order 2,
+// 4, 3, 5, 1.
+const (
+	exitBad        = 1 // usage, bad scenario, or the program's own failure
+	exitInvariant  = 2 // a safety invariant was broken
+	exitDivergence = 4 // two runs of one seed differ
+)
+
+// exitError is an error with one of those codes.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+// ExitCode implements cli.ExitCoder.
+func (e *exitError) ExitCode() int { return e.code }
+
+func fail(code int, format string, args ...any) error {
+	return &exitError{code, fmt.Errorf(format, args...)}
+}
+
+// Sim is the command `sim`.
+func Sim() *cli.Command {
+	return &cli.Command{
+		Name:        "sim",
+		Usage:       "run the real validator and miners in a simulated subnet",
+		Subcommands: []*cli.Command{runCommand(), validateCommand(), describeCommand(), listCommand()},
+	}
+}

@@ -1,0 +1,291 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"bettensor/sim"
+	"bettensor/sim/market"
+	"bettensor/sim/scenario"
+
+	"github.com/urfave/cli/v2"
+	"golang.org/x/term"
+)
+
+// maxGamesBytes bounds a file of games: a hundred seasons of a league.
+const maxGamesBytes = 64 << 20
+
+func scenarioFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.Uint64Flag{Name: "seed", Usage: "`N` in place of the scenario's seed"},
+		&cli.StringSliceFlag{Name: "games", Usage: "play the matches of `FILE` (CSV; repeat for several leagues)"},
+		&cli.StringSliceFlag{Name: "set", Usage: "set a key of the scenario, as in `miners.skilled.count=16` (repeatable)"},
+	}
+}
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "run a scenario and print who earned what",
+		ArgsUsage: "SCENARIO.yaml",
+		Flags: append(scenarioFlags(),
+			&cli.StringFlag{Name: "json", Usage: "write the result as data to `FILE`"},
+			&cli.StringFlag{Name: "trace", Usage: "write the trace, JSON lines, to `FILE`"},
+			&cli.BoolFlag{Name: "check", Usage: "run twice and compare the traces byte for byte"},
+			&cli.BoolFlag{Name: "quiet", Usage: "print the last lines only, no progress and no tables"},
+			&cli.IntFlag{Name: "rows", Usage: "print at most `N` miners, 0 for all"},
+		),
+		Action: run,
+	}
+}
+
+// loaded is a scenario with its files, ready to plan.
+type loaded struct {
+	path  string
+	plan  *sim.Plan
+	games []string
+	sets  []string
+}
+
+func load(c *cli.Context) (*loaded, error) {
+	if c.NArg() != 1 {
+		return nil, fail(exitBad, "expected one scenario file, got %d arguments; flags come before or after it, as in: %s scenarios/quickstart.yaml --seed 7", c.NArg(), c.Command.HelpName)
+	}
+	l := &loaded{path: c.Args().First(), games: c.StringSlice("games"), sets: c.StringSlice("set")}
+	data, err := readFile(l.path, scenario.MaxFileBytes)
+	if err != nil {
+		return nil, err
+	}
+	sets := l.sets
+	if c.IsSet("seed") {
+		sets = append(append([]string(nil), sets...), fmt.Sprintf("seed=%d", c.Uint64("seed")))
+	}
+	s, problems := scenario.Parse(l.path, data, sets, sim.ScenarioOption())
+	if len(problems) > 0 {
+		return nil, &exitError{exitBad, problems}
+	}
+	files := l.games
+	if len(files) == 0 {
+		for _, f := range s.Market.Files { // named in the scenario: beside it
+			if !filepath.IsAbs(f) {
+				f = filepath.Join(filepath.Dir(l.path), f)
+			}
+			files = append(files, f)
+		}
+	}
+	var games []market.File
+	for _, f := range files {
+		data, err := readFile(f, maxGamesBytes)
+		if err != nil {
+			return nil, err
+		}
+		games = append(games, market.File{Name: f, Data: data})
+	}
+	plan, bad, err := sim.NewPlan(s, games)
+	if len(bad) > 0 {
+		lines := make([]error, len(bad))
+		for i := range bad {
+			lines[i] = bad[i]
+		}
+		return nil, &exitError{exitBad, errors.Join(lines...)}
+	}
+	if err != nil {
+		return nil, fail(exitBad, "%s: %w", l.path, err)
+	}
+	l.plan = plan
+	return l, nil
+}
+
+// readFile reads a whole file, but not without end.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &exitError{exitBad, fmt.Errorf("%w", err)}
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fail(exitBad, "read %s: %w", path, err)
+	}
+	if int64(len(data)) > limit {
+		return nil, fail(exitBad, "%s: larger than %d bytes", path, limit)
+	}
+	return data, nil
+}
+
+func run(c *cli.Context) error {
+	l, err := load(c)
+	if err != nil {
+		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		// A run lives for seconds and makes millions of short-lived frames: a
+		// larger heap is the cheapest speed there is.
+		debug.SetGCPercent(400)
+	}
+	out := c.App.Writer
+	opt := sim.RunOptions{Wall: time.Now}
+	var outputs closers
+	defer outputs.abandon()
+	if path := c.String("trace"); path != "" {
+		f, err := outputs.create(path)
+		if err != nil {
+			return err
+		}
+		opt.Trace = f
+	}
+	var result io.Writer
+	if path := c.String("json"); path != "" {
+		f, err := outputs.create(path)
+		if err != nil {
+			return err
+		}
+		result = f
+	}
+	var bar *bar
+	if f, ok := c.App.ErrWriter.(*os.File); ok && !c.Bool("quiet") && term.IsTerminal(int(f.Fd())) {
+		bar = newBar(f)
+		opt.Progress = bar.show
+	}
+	res, err := l.run(opt, c.Bool("check"))
+	if bar != nil {
+		bar.clear()
+	}
+	if err != nil {
+		return err
+	}
+	res.Replay = l.plan.Command(l.path, l.games, l.sets)
+	if c.Bool("quiet") {
+		res.WriteSummary(out)
+	} else {
+		res.WriteReport(out, c.Int("rows"))
+	}
+	if result != nil {
+		e := json.NewEncoder(result)
+		e.SetIndent("", "  ")
+		if err := e.Encode(res); err != nil {
+			return fail(exitBad, "write the result: %w", err)
+		}
+	}
+	if err := outputs.close(); err != nil {
+		return err
+	}
+	if n := res.Violated(); n > 0 {
+		return fail(exitInvariant, "%d violations of invariants; run it again with: %s", n, res.Replay)
+	}
+	return nil
+}
+
+// run runs once, or twice and compares.
+func (l *loaded) run(opt sim.RunOptions, check bool) (*sim.Result, error) {
+	if !check {
+		res, err := l.plan.Run(opt)
+		if err != nil {
+			return nil, fail(exitBad, "%w", err)
+		}
+		return res, nil
+	}
+	var digests [2][sha256.Size]byte
+	var results [2]*sim.Result
+	for i := range results {
+		h := sha256.New()
+		o := opt
+		o.Trace = h
+		if i == 0 && opt.Trace != nil {
+			o.Trace = io.MultiWriter(h, opt.Trace)
+		}
+		var err error
+		if results[i], err = l.plan.Run(o); err != nil {
+			return nil, fail(exitBad, "%w", err)
+		}
+		h.Sum(digests[i][:0])
+	}
+	if digests[0] != digests[1] || results[0].TraceHash != results[1].TraceHash {
+		return nil, fail(exitDivergence, "two runs of seed %d differ: %s", results[0].Seed, sim.FirstDifference(results[0], results[1]))
+	}
+	results[0].Checked = true
+	return results[0], nil
+}
+
+// closers are files that a command writes. A command that fails leaves none
+// half written.
+type closers struct {
+	files []*outFile
+	done  bool
+}
+
+type outFile struct {
+	*bufio.Writer
+	f    *os.File
+	path string
+}
+
+func (c *closers) create(path string) (io.Writer, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return nil, fail(exitBad, "write %s: %w", path, err)
+	}
+	o := &outFile{bufio.NewWriterSize(f, 1<<16), f, path}
+	c.files = append(c.files, o)
+	return o, nil
+}
+
+func (c *closers) close() error {
+	c.done = true
+	for _, o := range c.files {
+		err := errors.Join(o.Flush(), o.f.Close())
+		if err == nil {
+			err = errors.Join(os.Chmod(o.f.Name(), 0o644), os.Rename(o.f.Name(), o.path))
+		}
+		if err != nil {
+			os.Remove(o.f.Name())
+			return fail(exitBad, "write %s: %w", o.path, err)
+		}
+	}
+	return nil
+}
+
+func (c *closers) abandon() {
+	if !c.done {
+		for _, o := range c.files {
+			o.f.Close()
+			os.Remove(o.f.Name())
+		}
+	}
+}
+
+// bar is the progress of a run on a terminal.
+type bar struct {
+	w     io.Writer
+	began time.Time
+	last  time.Time
+}
+
+// barEvery is how often the bar is drawn: often enough to look alive.
+const barEvery = 100 * time.Millisecond
+
+func newBar(w io.Writer) *bar { return &bar{w: w, began: time.Now()} }
+
+func (b *bar) show(p sim.Progress) {
+	now := time.Now()
+	if now.Sub(b.last) < barEvery {
+		return
+	}
+	b.last = now
+	const width = 30
+	full := int(p.Share * width)
+	rate := float64(p.Events) / max(now.Sub(b.began).Seconds(), 1e-9)
+	fmt.Fprintf(b.w, "\r[%s%s] %3.0f%%  %s  %.2f M events/s ", strings.Repeat("#", full), strings.Repeat(".", width-full), 100*p.Share, p.At.Format("2006-01-02 15:04"), rate/1e6)
+}
+
+func (b *bar) clear() { io.Copy(b.w, bytes.NewReader([]byte("\r\033[K"))) }

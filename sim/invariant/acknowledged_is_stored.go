@@ -1,0 +1,52 @@
+package invariant
+
+import (
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/ledger"
+)
+
+var storedDoc = Doc{"acknowledged-is-stored", "Every prediction acknowledged as accepted is in the store with the content that was submitted, however often the validator crashed, and stays until retention; nothing is stored that nobody submitted."}
+
+type acknowledgedIsStored struct{ rule }
+
+// content compares a row with what was submitted, and finds which of several
+// contents under one id it is.
+func (r *acknowledgedIsStored) content(at time.Time, v *validator, e *entry, row *ledger.Prediction) {
+	judged := r.judge()
+	for i := range e.variants {
+		c := &e.variants[i]
+		if !c.unreadable && c.game == string(row.Game) && c.side == row.Outcome && c.odds == row.Odds && c.wager == row.Wager &&
+			c.model == row.Model && c.confidence == row.Confidence {
+			e.accepted = i
+			return
+		}
+	}
+	e.accepted = 0
+	was := e.variants[0]
+	if judged {
+		r.violate(at, "%s is stored as %s at %v for %s on game %s: not what was submitted", e.who(v), row.Outcome, row.Odds, row.Wager, row.Game)
+	}
+	// Said once; the other invariants go on with what is stored.
+	was.game, was.side, was.odds, was.wager = string(row.Game), row.Outcome, row.Odds, row.Wager
+	e.variants[0] = was
+}
+
+// unasked is a row that no frame accounts for.
+func (r *acknowledgedIsStored) unasked(at time.Time, v *validator, o *owner, id bet.PredictionID) {
+	if r.judge() && !o.forgot {
+		r.violate(at, "prediction %s of %s is stored at %s, and nobody submitted it", id, o.hotkey, v.name)
+	}
+}
+
+// missing is a row that must be there and is not.
+func (r *acknowledgedIsStored) missing(at time.Time, v *validator, e *entry, why string) {
+	if e.gone {
+		return
+	}
+	e.gone = true
+	if r.judge() {
+		r.violate(at, "%s is not in the store: %s", e.who(v), why)
+	}
+}

@@ -1,0 +1,210 @@
+// Package invariant watches a run from outside for what must never happen. It
+// keeps its own books, made of nothing but the frames that travel, the
+// extrinsics that the chain executes and the rows that a validator's disk
+// holds, and compares them with each other and with what the world knows to be
+// true. It never reads a field of a service, knows nothing of package sim, and
+// changes nothing: a run is the same with and without it.
+//
+// Read this file for how a Set is fed, check.go for what it reports, books.go
+// for what it remembers, audit.go for what is looked up in a store and when.
+// Then each invariant has a file of its own, named as the invariant is. sim
+// makes one Set per run and feeds it, on the goroutine that turns the world.
+//
+// An invariant here is safety, or a promise with a deadline. A deadline
+// is Slack after the world made it possible, and is put off for a validator
+// that was away, so that no fault of a scenario breaks an invariant by itself.
+package invariant
+
+import (
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/chain"
+	"bettensor/node/wire"
+	"bettensor/store"
+)
+
+// Node is a party of a run, as the feeder tells it.
+type Node struct {
+	Name      string
+	Hotkey    chain.Hotkey
+	Validator bool
+}
+
+// Facts are what the world knows. KickOff and Result must be set and must be
+// pure: they are asked about instants in the past, in any order.
+type Facts struct {
+	// Start of the run.
+	Start time.Time
+	// Netuid of the subnet. Metagraphs of others are a feeder's mistake.
+	Netuid chain.Netuid
+	// Released says that the scoring scheme counts a game again on later days,
+	// as the released program did: scored-once does not hold for it.
+	Released bool
+	// KickOff is a game's start as the world knew it at an instant; false for a
+	// game that nobody had heard of.
+	KickOff func(id bet.GameID, at time.Time) (time.Time, bool)
+	// Result is what had become of a game by an instant.
+	Result func(id bet.GameID, at time.Time) (outcome bet.Outcome, void, known bool)
+	// ResultAt is the timestamp of the result as known at an instant: its day is
+	// the settlement day. Optional; without it the store's word is taken.
+	ResultAt func(id bet.GameID, at time.Time) (time.Time, bool)
+	// ClockSkew is how far a validator's clock may be from the world's.
+	ClockSkew time.Duration
+	// Slack is how long a validator has to settle a game after its result, and
+	// then to score the day. Default 24 h: feeds are polled hourly, days are
+	// scored daily. A scenario with longer outages adds them.
+	Slack time.Duration
+}
+
+const (
+	defaultSlack = 24 * time.Hour
+	// newsLag is how long a validator may believe in a kick-off that the world
+	// has moved forward: as long as a long outage of the feed.
+	newsLag = 24 * time.Hour
+	// awayAfter is the silence after which a validator that comes back is taken
+	// to have been away, and is given Slack to catch up.
+	awayAfter = time.Hour
+)
+
+// Set is all invariants over one run. It is fed by one goroutine.
+type Set struct {
+	facts Facts
+
+	budget  budgetPerDay
+	late    noLateAcceptance
+	stored  acknowledgedIsStored
+	settled settledOnce
+	scored  scoredOnce
+	money   moneyConserved
+	valid   weightsValid
+	rate    weightsRate
+	ack     oneAcknowledgement
+	clock   virtualTime
+
+	rules      []*rule
+	validators []*validator // in order of appearance
+	lastUsed   *validator
+}
+
+// New returns a Set that watches everything but the invariants disabled, each
+// with the reason. Names it does not know are ignored: scenarios check them
+// against Names.
+func New(f Facts, disabled map[string]string) *Set {
+	if f.Slack <= 0 {
+		f.Slack = defaultSlack
+	}
+	s := &Set{facts: f}
+	s.rules = []*rule{&s.budget.rule, &s.late.rule, &s.stored.rule, &s.settled.rule, &s.scored.rule,
+		&s.money.rule, &s.valid.rule, &s.rate.rule, &s.ack.rule, &s.clock.rule}
+	for i, r := range s.rules {
+		r.Doc = docs[i]
+		r.disabled = disabled[r.Name]
+	}
+	if f.Released && s.scored.disabled == "" {
+		s.scored.disabled = "the released scheme scores a game again on later days"
+	}
+	return s
+}
+
+// Frame is told of every frame as it leaves, opened by a reader that is no
+// node's. A frame that is not authentic says nothing.
+func (s *Set) Frame(at time.Time, from, to Node, e *wire.Event) {
+	s.clock.observe(at, from.Name)
+	if e.Err != nil || e.Kind != wire.Received {
+		return
+	}
+	m := &e.Message
+	switch {
+	case to.Validator:
+		if m.Kind == wire.Prediction && m.Submission != nil {
+			s.submission(at, s.validator(to), m.Sender, m.Submission)
+		}
+	case from.Validator && m.Sender == from.Hotkey:
+		v := s.validator(from)
+		v.heard = at
+		if m.Kind == wire.ConfirmationMessage {
+			s.confirmation(at, v, to.Hotkey, &m.Confirmation)
+		}
+	}
+}
+
+// Event is told of each event about to enter any loop, with the world's time.
+func (s *Set) Event(at time.Time, node string) { s.clock.observe(at, node) }
+
+// Extrinsic is told of every extrinsic of a real node that the chain has
+// executed or refused, with the metagraph of that block. It keeps neither.
+func (s *Set) Extrinsic(at time.Time, q chain.Request, r chain.Reply, meta *chain.Metagraph) {
+	s.clock.observe(at, string(q.Hotkey))
+	if meta == nil {
+		return
+	}
+	s.valid.extrinsic(at, &q, meta)
+	s.rate.extrinsic(at, &q, &r, meta)
+}
+
+// Store is given a validator's durable rows: once a day and at the end. The
+// error is the store's: rows that cannot be read.
+func (s *Set) Store(at time.Time, n Node, snap store.Snapshot) error {
+	return s.audit(at, s.validator(n), snap)
+}
+
+// Reopened is given the rows of a validator that has just been opened again,
+// before it begins. What it held lately is looked at again, and what fell due
+// while it was away is not held against it yet.
+func (s *Set) Reopened(at time.Time, n Node, snap store.Snapshot) error {
+	v := s.validator(n)
+	if at.Sub(v.heard) > awayAfter {
+		v.excused = at.Add(s.facts.Slack)
+	}
+	for _, a := range v.order {
+		for _, d := range a.days {
+			if d.day >= bet.DayOf(at)-recentDays {
+				d.dirty = true
+			}
+		}
+	}
+	return s.audit(at, v, snap)
+}
+
+// Finish ends the watch. It may be called again after more has been fed.
+func (s *Set) Finish(at time.Time) []Check {
+	s.clock.observe(at, "the end")
+	out := make([]Check, len(s.rules))
+	for i, r := range s.rules {
+		if r.disabled != "" {
+			out[i] = Check{Name: r.Name, Doc: r.Doc.Doc, Disabled: r.disabled}
+			continue
+		}
+		out[i] = Check{Name: r.Name, Doc: r.Doc.Doc, Checked: r.checked, Violations: r.violations, First: r.first}
+	}
+	return out
+}
+
+// Violated tells whether any invariant has been broken so far.
+func (s *Set) Violated() bool {
+	for _, r := range s.rules {
+		if r.violations > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// validator returns the books of one validator. There are few of them, and the
+// same one speaks many times in a row.
+func (s *Set) validator(n Node) *validator {
+	if v := s.lastUsed; v != nil && v.name == n.Name {
+		return v
+	}
+	for _, v := range s.validators {
+		if v.name == n.Name {
+			s.lastUsed = v
+			return v
+		}
+	}
+	v := newValidator(n, s.facts.Start)
+	s.validators = append(s.validators, v)
+	s.lastUsed = v
+	return v
+}

@@ -1,0 +1,451 @@
+package invariant
+
+import (
+	"regexp"
+	"testing"
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/chain"
+	"bettensor/node/ledger"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// TestObedientHistory plays two months in which nothing is wrong.
+func TestObedientHistory(t *testing.T) {
+	x := newHistory(t).days(60)
+	x.expect(nil)
+	for _, c := range x.set.Finish(x.at) {
+		if c.Checked < 50 {
+			t.Errorf("%s was put to the test %d times in two months", c.Name, c.Checked)
+		}
+		if c.Disabled != "" {
+			t.Errorf("%s is disabled: %s", c.Name, c.Disabled)
+		}
+	}
+	v := x.set.validators[0]
+	if most := 60 * len(miners) * 3; len(v.entries) >= most || len(v.entries) < most/2 {
+		t.Errorf("%d of %d predictions are remembered after retention", len(v.entries), most)
+	}
+}
+
+// TestObedientCorners plays what is unusual and allowed.
+func TestObedientCorners(t *testing.T) {
+	x := newHistory(t).days(3)
+	a, b := miners[0], miners[1]
+
+	// Received at the last instant of a day, acknowledged on the next one.
+	x.game("night", 30*time.Hour, bet.Home)
+	x.at = begin.AddDate(0, 0, 4).Add(-time.Millisecond)
+	s := x.submit(a, submission("midnight", "night", bet.Home, 1000))
+	x.put(x.row(a, s))
+	x.day = 4
+	x.audit()
+	x.pass(5 * time.Millisecond)
+	x.answer(a, s.ID, "")
+	// The next day has a budget of its own.
+	x.accept(a, submission("next-day", "night", bet.Home, 390))
+
+	// Stored, and the acknowledgement never got through.
+	s = x.submit(b, submission("silent", "night", bet.Away, 10))
+	x.put(x.row(b, s))
+
+	// Lost before it was durable, then sent again with another content.
+	x.submit(b, submission("twice", "night", bet.Away, 10))
+	x.pass(time.Minute)
+	x.accept(b, submission("twice", "night", bet.Away, 20))
+	x.submit(b, submission("twice", "night", bet.Away, 10))
+	x.answer(b, "twice", bet.DuplicateConflict)
+
+	// Refused for now, then for a reason that passes, then taken.
+	s = x.submit(b, submission("later", "night", bet.Away, 30))
+	x.answer(b, s.ID, bet.Overloaded)
+	x.submit(b, s)
+	x.answer(b, s.ID, bet.OddsMismatch)
+	x.pass(time.Minute)
+	x.accept(b, s)
+
+	// Put off while it was open, and predicted on the old kick-off.
+	g := x.game("moved", 2*time.Hour, bet.Tie)
+	g.movedAt, g.moved, g.resultAt = x.at.Add(time.Hour), x.at.Add(50*time.Hour), x.at.Add(52*time.Hour)
+	x.accept(a, submission("moved-1", "moved", bet.Tie, 5))
+	x.pass(90 * time.Minute)
+	x.accept(a, submission("moved-2", "moved", bet.Tie, 5))
+
+	// Moved forward; the validator hears of it an hour later.
+	g = x.game("forward", 20*time.Hour, bet.Home)
+	g.movedAt, g.moved = x.at.Add(10*time.Minute), x.at.Add(20*time.Minute)
+	x.pass(30 * time.Minute)
+	x.accept(a, submission("forward", "forward", bet.Home, 5))
+
+	x.days(3)
+	// Corrected three days later, and followed.
+	x.games["g3"] = x.games["night"]
+	c := x.games["g4"]
+	c.correctedAt, c.corrected = x.at.Add(time.Hour), (c.outcome+1)%2
+	x.days(6)
+	x.expect(nil)
+}
+
+// TestPlanted breaks one thing at a time in an otherwise obedient history and
+// wants exactly that invariant to say so.
+func TestPlanted(t *testing.T) {
+	a, b := miners[0], miners[1]
+	type wants = map[string]uint64
+	for _, test := range []struct {
+		name string
+		do   func(x *history)
+		want wants
+	}{
+		{"a miner is let over its budget", func(x *history) {
+			x.game("g", 20*time.Hour, bet.Home)
+			for _, id := range []bet.PredictionID{"1", "2"} {
+				x.accept(a, submission(id, "g", bet.Home, 500))
+			}
+			x.accept(a, submission("3", "g", bet.Home, 0.01))
+			x.day++
+		}, wants{"budget-per-day": 1}},
+		{"over budget, and the acknowledgement is lost", func(x *history) {
+			x.game("g", 20*time.Hour, bet.Home)
+			x.accept(a, submission("1", "g", bet.Home, 1000))
+			x.put(x.row(a, x.submit(a, submission("2", "g", bet.Home, 1))))
+			x.day++
+		}, wants{"budget-per-day": 1}},
+
+		{"sent after kick-off, and stored with a false receipt", func(x *history) {
+			g := x.game("g", time.Hour, bet.Home)
+			x.pass(time.Hour)
+			s := x.submit(a, submission("1", "g", bet.Home, 5))
+			row := x.row(a, s)
+			row.Received = g.start.Add(-time.Second)
+			x.put(row)
+			x.answer(a, s.ID, "")
+		}, wants{"no-late-acceptance": 2}}, // at the acknowledgement, and the receipt before the sending
+		{"sent before kick-off, received at it", func(x *history) {
+			x.game("g", time.Hour, bet.Home)
+			s := x.submit(a, submission("1", "g", bet.Home, 5))
+			x.pass(time.Hour)
+			x.put(x.row(a, s))
+			x.answer(a, s.ID, "")
+		}, wants{"no-late-acceptance": 1}},
+		{"a game nobody has heard of", func(x *history) {
+			s := x.submit(a, submission("1", "nowhere", bet.Home, 5))
+			x.put(x.row(a, s))
+			x.answer(a, s.ID, "")
+		}, wants{"no-late-acceptance": 2}},
+		{"moved forward two days ago", func(x *history) {
+			g := x.game("g", 70*time.Hour, bet.Home)
+			g.movedAt, g.moved, g.resultAt = x.at, x.at.Add(time.Hour), x.at.Add(60*time.Hour)
+			x.pass(49 * time.Hour)
+			x.day += 2
+			x.accept(a, submission("1", "g", bet.Home, 5))
+		}, wants{"no-late-acceptance": 2}},
+		{"receipt after the acknowledgement", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			s := x.submit(a, submission("1", "g", bet.Home, 5))
+			row := x.row(a, s)
+			row.Received = x.at.Add(time.Second)
+			x.put(row)
+			x.answer(a, s.ID, "")
+		}, wants{"no-late-acceptance": 1}},
+
+		{"acknowledged and never stored", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.submit(a, submission("1", "g", bet.Home, 5))
+			x.answer(a, "1", "")
+		}, wants{"acknowledged-is-stored": 1}},
+		{"lost in a crash", func(x *history) {
+			x.game("g", 40*time.Hour, bet.Home)
+			row := x.accept(a, submission("1", "g", bet.Home, 5))
+			x.pass(time.Hour)
+			x.audit()
+			x.drop(row)
+			x.pass(time.Minute)
+			x.reopened()
+		}, wants{"acknowledged-is-stored": 1}},
+		{"the row without its idempotency key", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.accept(a, submission("1", "g", bet.Home, 5))
+			x.write(func(b *storeBatch) { ledger.IDs.Delete(b, ledger.IDKey{Hotkey: "A", ID: "1"}) })
+		}, wants{"acknowledged-is-stored": 1}},
+		{"stored with another wager", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			s := x.submit(a, submission("1", "g", bet.Home, 5))
+			row := x.row(a, s)
+			row.Wager = 6_00
+			x.put(row)
+			x.answer(a, s.ID, "")
+		}, wants{"acknowledged-is-stored": 1}},
+		{"stored with the other side", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			s := x.submit(a, submission("1", "g", bet.Home, 5))
+			row := x.row(a, s)
+			row.Outcome = bet.Away
+			x.put(row)
+			x.answer(a, s.ID, "")
+		}, wants{"acknowledged-is-stored": 1}},
+		{"stored, and nobody asked", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.put(x.row(a, submission("1", "g", bet.Home, 5)))
+			x.submit(a, submission("2", "g", bet.Home, 5)) // its day is looked at
+		}, wants{"acknowledged-is-stored": 1}},
+		{"dropped before retention", func(x *history) {
+			x.days(20)
+			x.drop(x.rows[x.keys[0]])
+			x.days(31)
+		}, wants{"acknowledged-is-stored": 1}},
+
+		{"settled before the result", func(x *history) {
+			x.game("g", 70*time.Hour, bet.Home)
+			row := *x.accept(a, submission("1", "g", bet.Home, 5))
+			row.State, row.Payout, row.Settled = bet.Lost, 0, x.at
+			x.put(&row)
+		}, wants{"settled-once": 1}},
+		{"left open", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home).kept = true
+			x.accept(a, submission("1", "g", bet.Home, 5))
+		}, wants{"settled-once": 1}},
+		{"settled the wrong way", func(x *history) {
+			g := x.game("g", 2*time.Hour, bet.Home)
+			g.kept = true
+			row := *x.accept(a, submission("1", "g", bet.Home, 5))
+			x.pass(11*time.Hour + 30*time.Minute)
+			row.State, row.Settled = bet.Lost, g.resultAt
+			x.put(&row)
+		}, wants{"settled-once": 2}}, // in passing, and when due
+		{"settled on the wrong day", func(x *history) {
+			g := x.game("g", 2*time.Hour, bet.Home)
+			g.kept = true
+			row := *x.accept(a, submission("1", "g", bet.Away, 5))
+			x.pass(11*time.Hour + 30*time.Minute)
+			row.State, row.Settled = bet.Lost, g.resultAt.AddDate(0, 0, 1)
+			x.put(&row)
+		}, wants{"settled-once": 1}},
+		{"a correction is not followed", func(x *history) {
+			g := x.game("g", 2*time.Hour, bet.Home)
+			x.accept(a, submission("1", "g", bet.Home, 5))
+			x.days(2)
+			g.kept, g.correctedAt, g.corrected = true, x.at, bet.Away
+		}, wants{"settled-once": 1}},
+
+		{"scored twice", func(x *history) {
+			x.days(1)
+			d := bet.DayOf(x.at) - 1
+			x.write(func(b *storeBatch) {
+				ledger.Scores.Put(b, ledger.DayKey{Day: d - 6, Hotkey: "A"}, &ledger.Score{Settled: 1, Wagered: 1_00})
+			})
+			x.day += 0
+		}, nil}, // the day was compared before: what counts is how it stood then
+		{"a day is not scored", func(x *history) {
+			x.days(1)
+			d := bet.DayOf(x.at) - 1
+			x.skipScores(d, b.Hotkey)
+		}, wants{"scored-once": 1}},
+
+		{"a winner is paid a cent too much", func(x *history) {
+			g := x.game("g", 2*time.Hour, bet.Home)
+			g.kept = true
+			row := *x.accept(a, submission("1", "g", bet.Home, 0.50))
+			x.pass(4 * time.Hour)
+			row.State, row.Payout, row.Settled = bet.Won, 97, g.resultAt
+			x.put(&row)
+		}, wants{"money-conserved": 1}},
+		{"a loser is paid", func(x *history) {
+			g := x.game("g", 2*time.Hour, bet.Home)
+			g.kept = true
+			row := *x.accept(a, submission("1", "g", bet.Away, 0.50))
+			x.pass(4 * time.Hour)
+			row.State, row.Payout, row.Settled = bet.Lost, 1, g.resultAt
+			x.put(&row)
+		}, wants{"money-conserved": 1}},
+		{"the budget is not what was wagered", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			row := x.accept(a, submission("1", "g", bet.Home, 5))
+			spent := bet.Cents(4_99)
+			x.write(func(b *storeBatch) {
+				ledger.Budgets.Put(b, ledger.DayKey{Day: row.Key().Day, Hotkey: "A"}, &spent)
+			})
+			x.day++
+		}, wants{"money-conserved": 1}},
+		{"settlement changes the stake", func(x *history) {
+			g := x.game("g", 2*time.Hour, bet.Home)
+			g.kept = true
+			row := *x.accept(a, submission("1", "g", bet.Away, 5))
+			x.pass(20 * time.Hour)
+			x.day++
+			x.audit()
+			row.State, row.Wager, row.Settled = bet.Lost, 4_00, g.resultAt
+			x.put(&row)
+		}, wants{"money-conserved": 1, "scored-once": 1}},
+
+		{"acknowledged and never submitted", func(x *history) { x.answer(a, "1", "") }, wants{"one-acknowledgement": 1}},
+		{"two contents acknowledged", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.accept(a, submission("1", "g", bet.Home, 5))
+			x.submit(a, submission("1", "g", bet.Home, 6))
+			x.answer(a, "1", "")
+		}, wants{"one-acknowledgement": 1}},
+		{"refused after it was acknowledged", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			s := submission("1", "g", bet.Home, 5)
+			x.accept(a, s)
+			x.submit(a, s)
+			x.pass(time.Second)
+			x.answer(a, "1", bet.GameStarted)
+		}, wants{"one-acknowledgement": 1}},
+		{"in conflict with itself", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			s := submission("1", "g", bet.Home, 5)
+			x.submit(a, s)
+			x.answer(a, "1", bet.DuplicateConflict)
+		}, wants{"one-acknowledgement": 1}},
+		{"refused for what it says, then taken", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			s := submission("1", "g", bet.Home, 5)
+			x.submit(a, s)
+			x.answer(a, "1", bet.OddsTooLow)
+			x.accept(a, s)
+		}, wants{"one-acknowledgement": 1}},
+
+		{"time goes back", func(x *history) {
+			x.set.Event(x.at.Add(-1), "v")
+		}, wants{"virtual-time-monotone": 1}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			x := newHistory(t).days(8)
+			x.pass(10 * time.Hour)
+			test.do(x)
+			x.days(5)
+			x.expect(test.want)
+		})
+	}
+}
+
+// TestPlantedWeights sends one wrong vector.
+func TestPlantedWeights(t *testing.T) {
+	valid, rate := map[string]uint64{"weights-valid": 1}, map[string]uint64{"weights-rate": 1}
+	for _, test := range []struct {
+		name string
+		do   func(x *history)
+		want map[string]uint64
+	}{
+		{"good", func(x *history) { x.weights(goodWeights) }, nil},
+		{"none", func(x *history) { x.weights(chain.Weights{}) }, valid},
+		{"sizes differ", func(x *history) { x.weights(chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{65535, 1}}) }, valid},
+		{"descending", func(x *history) { x.weights(chain.Weights{UIDs: []chain.UID{2, 1}, Values: []uint16{65535, 1}}) }, valid},
+		{"twice", func(x *history) { x.weights(chain.Weights{UIDs: []chain.UID{1, 1}, Values: []uint16{65535, 1}}) }, valid},
+		{"no such slot", func(x *history) { x.weights(chain.Weights{UIDs: []chain.UID{4}, Values: []uint16{65535}}) }, valid},
+		{"empty slot", func(x *history) { x.weights(chain.Weights{UIDs: []chain.UID{3}, Values: []uint16{65535}}) }, valid},
+		{"on itself", func(x *history) { x.weights(chain.Weights{UIDs: []chain.UID{0, 1}, Values: []uint16{1, 65535}}) }, valid},
+		{"a zero", func(x *history) { x.weights(chain.Weights{UIDs: []chain.UID{1, 2}, Values: []uint16{65535, 0}}) }, valid},
+		{"not scaled", func(x *history) { x.weights(chain.Weights{UIDs: []chain.UID{1, 2}, Values: []uint16{65534, 1}}) }, valid},
+		{"in a reveal", func(x *history) {
+			x.weights(chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{1}}, func(q *chain.Request) { q.Op = chain.OpRevealWeights })
+		}, valid},
+		{"too few", func(x *history) {
+			x.meta.Params.MinAllowedWeights = 2
+			x.weights(goodWeights)
+			x.pass(25 * time.Hour)
+			x.weights(chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{65535}})
+		}, valid},
+		{"too few since an hour ago", func(x *history) {
+			x.meta.Params.MinAllowedWeights = 2
+			x.weights(goodWeights)
+			x.pass(time.Hour)
+			x.weights(chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{65535}})
+		}, nil},
+		{"a share over the limit", func(x *history) {
+			x.meta.Params.MaxWeightsLimit = 40000
+			x.weights(chain.Weights{UIDs: []chain.UID{1, 2}, Values: []uint16{65535, 65535}})
+			x.pass(25 * time.Hour)
+			x.weights(goodWeights)
+		}, valid},
+		{"a block too soon", func(x *history) {
+			x.weights(goodWeights)
+			x.pass(99 * chain.BlockTime)
+			x.weights(goodWeights)
+		}, rate},
+		{"just late enough", func(x *history) {
+			x.weights(goodWeights)
+			x.pass(100 * chain.BlockTime)
+			x.weights(goodWeights)
+		}, nil},
+		{"a commit too soon", func(x *history) {
+			commit := func(q *chain.Request) { q.Op = chain.OpCommitWeights }
+			x.weights(chain.Weights{}, commit)
+			x.pass(time.Minute)
+			x.weights(chain.Weights{}, commit)
+		}, rate},
+		{"registered anew", func(x *history) {
+			x.weights(goodWeights)
+			x.pass(time.Minute)
+			x.meta.Neurons = append([]chain.Neuron(nil), x.meta.Neurons...)
+			x.meta.Neurons[0].RegisteredAt = 7
+			x.weights(goodWeights)
+		}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			x := newHistory(t)
+			x.weights(goodWeights)
+			x.pass(time.Hour)
+			test.do(x)
+			x.expect(test.want)
+		})
+	}
+}
+
+func TestDisabled(t *testing.T) {
+	x := newHistory(t, func(f *Facts) { f.Released = true })
+	x.set = New(x.set.facts, map[string]string{"one-acknowledgement": "on purpose", "virtual-time-monotone": "too"})
+	x.answer(miners[0], "1", "")
+	x.set.Event(x.at.Add(-1), "v")
+	x.days(8)
+	x.expect(nil)
+	got := map[string]string{}
+	for _, c := range x.set.Finish(x.at) {
+		if c.Disabled != "" {
+			got[c.Name] = c.Disabled
+			if c.Checked != 0 {
+				t.Errorf("%s is disabled and was checked %d times", c.Name, c.Checked)
+			}
+		}
+	}
+	want := map[string]string{"one-acknowledgement": "on purpose", "virtual-time-monotone": "too",
+		"scored-once": "the released scheme scores a game again on later days"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("disabled (-want +got):\n%s", d)
+	}
+}
+
+// TestAwayIsExcused: what fell due while a validator was down is not held
+// against it before it has had its time, and is afterwards.
+func TestAwayIsExcused(t *testing.T) {
+	x := newHistory(t).days(3)
+	x.pass(10 * time.Hour)
+	g := x.game("g", 9*time.Hour, bet.Home)
+	g.kept = true
+	x.accept(miners[0], submission("1", "g", bet.Home, 5))
+	x.pass(72 * time.Hour)
+	x.reopened()
+	x.expect(nil)
+	x.pass(23 * time.Hour)
+	x.audit()
+	x.expect(nil)
+	x.pass(time.Hour)
+	x.audit()
+	x.expect(map[string]uint64{"settled-once": 1})
+}
+
+func TestNames(t *testing.T) {
+	names, form := Names(), regexp.MustCompile(`^[a-z]+(-[a-z]+)+$`)
+	checks := New(Facts{}, nil).Finish(begin)
+	if len(names) != len(checks) || len(names) != len(Docs()) {
+		t.Fatalf("%d names, %d checks, %d docs", len(names), len(checks), len(Docs()))
+	}
+	for i, c := range checks {
+		if d := Docs()[i]; c.Name != names[i] || d.Name != names[i] || d.Doc != c.Doc || !form.MatchString(names[i]) || len(d.Doc) < 40 {
+			t.Errorf("check %d: %+v, name %q, doc %+v", i, c, names[i], d)
+		}
+	}
+}

@@ -1,0 +1,52 @@
+package invariant
+
+import (
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/ledger"
+)
+
+var lateDoc = Doc{"no-late-acceptance", "No prediction is accepted that was received at or after the kick-off as it was then known; and the time of receipt that is stored lies between the sending and the acknowledgement."}
+
+// noLateAcceptance looks twice: when a prediction is acknowledged, whether it
+// was already too late when it was first sent; and at the row, which says when
+// it was received.
+type noLateAcceptance struct{ rule }
+
+func (r *noLateAcceptance) acknowledged(s *Set, at time.Time, v *validator, e *entry) {
+	if sent := unix(e.first); r.judge() && s.started(bet.GameID(e.said().game), sent) {
+		r.violate(at, "%s was first sent %s, at or after kick-off, and acknowledged", e.who(v), sent.Format(time.RFC3339Nano))
+	}
+}
+
+func (r *noLateAcceptance) row(s *Set, at time.Time, v *validator, e *entry, row *ledger.Prediction) {
+	if !r.judge() {
+		return
+	}
+	received, skew := row.Received, s.facts.ClockSkew
+	switch {
+	case s.started(row.Game, received):
+		r.violate(at, "%s was received %s, at or after kick-off, and stored", e.who(v), received.Format(time.RFC3339Nano))
+	case received.Add(skew).Before(unix(e.first)):
+		r.violate(at, "%s is stored as received %s, before it was sent", e.who(v), received.Format(time.RFC3339Nano))
+	case e.acks > 0 && received.Add(-skew-wireTick).After(unix(e.ackedAt)):
+		r.violate(at, "%s is stored as received %s, after it was acknowledged", e.who(v), received.Format(time.RFC3339Nano))
+	}
+}
+
+// wireTick is what times lose on the wire.
+const wireTick = time.Microsecond
+
+// started tells whether a validator must have known that a game had started,
+// or that there is no such game. A kick-off moved forward takes newsLag to
+// become known.
+func (s *Set) started(id bet.GameID, at time.Time) bool {
+	at = at.Add(-s.facts.ClockSkew)
+	for _, asOf := range [...]time.Time{at, at.Add(-newsLag)} {
+		if start, ok := s.facts.KickOff(id, asOf); ok && at.Before(start) {
+			return false
+		}
+	}
+	return true
+}

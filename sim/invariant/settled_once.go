@@ -1,0 +1,63 @@
+package invariant
+
+import (
+	"time"
+
+	"bettensor/node/bet"
+	"bettensor/node/ledger"
+)
+
+var settledDoc = Doc{"settled-once", "No prediction is settled before its game has a result; a day after the result each is settled as the result says, on the result's day; and a corrected result is followed."}
+
+type settledOnce struct{ rule }
+
+// verdict is what a result makes of a pick.
+func verdict(pick, outcome bet.Outcome, void bool) bet.State {
+	switch {
+	case void:
+		return bet.Pushed
+	case pick == outcome:
+		return bet.Won
+	}
+	return bet.Lost
+}
+
+// early looks at a row in passing: one that is settled must have a result
+// behind it.
+func (r *settledOnce) early(s *Set, at time.Time, v *validator, e *entry, row *ledger.Prediction) {
+	if row.State == bet.Open || e.early || !r.judge() {
+		return
+	}
+	// A result that was withdrawn is believed for as long as news may take.
+	for _, asOf := range [...]time.Time{at, at.Add(-s.facts.Slack)} {
+		if outcome, void, known := s.facts.Result(row.Game, asOf); known && verdict(row.Outcome, outcome, void) == row.State {
+			return
+		}
+	}
+	e.early = true
+	r.violate(at, "%s is %s, and no result says so", e.who(v), row.State)
+}
+
+// due looks at a row whose result has been known for a day. at the result may
+// have been corrected, and the row may follow either.
+func (r *settledOnce) due(s *Set, at time.Time, v *validator, e *entry, g *game, row *ledger.Prediction) {
+	if !r.judge() {
+		return
+	}
+	want := verdict(row.Outcome, g.outcome, g.void)
+	outcome, void, known := s.facts.Result(g.id, at)
+	corrected := !known || outcome != g.outcome || void != g.void
+	switch {
+	case row.State == bet.Open && known:
+		r.violate(at, "%s is open, and its result has been known since %s at least", e.who(v), at.Add(-s.facts.Slack).Format(time.RFC3339))
+	case row.State != want && !corrected, row.State != want && known && row.State != verdict(row.Outcome, outcome, void):
+		r.violate(at, "%s is %s and should be %s", e.who(v), row.State, want)
+	case row.State == bet.Open:
+	case row.Settled.IsZero():
+		r.violate(at, "%s is %s on no day", e.who(v), row.State)
+	case s.facts.ResultAt != nil && !void && !corrected:
+		if t, ok := s.facts.ResultAt(g.id, at); ok && bet.DayOf(t) != bet.DayOf(row.Settled) {
+			r.violate(at, "%s is settled on %s, and the result is of %s", e.who(v), bet.DayOf(row.Settled), bet.DayOf(t))
+		}
+	}
+}

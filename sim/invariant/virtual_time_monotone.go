@@ -1,0 +1,25 @@
+package invariant
+
+import "time"
+
+var clockDoc = Doc{"virtual-time-monotone", "The time of the world never goes backwards, from event to event and from frame to frame."}
+
+type virtualTime struct {
+	rule
+	last time.Time
+}
+
+// observe is called for every event of a run: it must cost next to nothing.
+func (r *virtualTime) observe(at time.Time, who string) {
+	if at.Before(r.last) {
+		r.backwards(at, who)
+	}
+	r.last = at
+	r.checked++
+}
+
+func (r *virtualTime) backwards(at time.Time, who string) {
+	if r.disabled == "" {
+		r.violate(at, "%s is told this time after %s", who, r.last.UTC().Format(time.RFC3339Nano))
+	}
+}

@@ -1,0 +1,202 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"bettensor/node"
+	"bettensor/node/chain"
+	"bettensor/node/model"
+	"bettensor/node/score"
+	"bettensor/sim/market"
+	"bettensor/sim/mockchain"
+	"bettensor/sim/population"
+	"bettensor/sim/scenario"
+)
+
+// Plan is a scenario made ready to run: its market, its span, its world's
+// configuration. One plan makes any number of equal worlds.
+type Plan struct {
+	Scenario   *scenario.Scenario
+	Market     *market.Market
+	Scheme     *score.Scheme
+	Start, End time.Time
+	Config     Config
+}
+
+// CheckCoefficient says what is wrong with a scoring coefficient of a scenario.
+func CheckCoefficient(name, value string) error {
+	s := score.Standard()
+	return s.Set(name, value)
+}
+
+// CoefficientNames are the names a scenario may set under scoring.
+func CoefficientNames() []string {
+	s := score.Standard()
+	var names []string
+	for _, f := range s.Fields() {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// NewPlan makes a plan. games are files of matches; with none the market of the
+// scenario is made up. Problems are the files' own.
+func NewPlan(s *scenario.Scenario, games []market.File) (*Plan, []market.Problem, error) {
+	p := &Plan{Scenario: s}
+	if err := p.schedule(games); err != nil || p.Market == nil {
+		if e, ok := err.(fileProblems); ok {
+			return nil, e, nil
+		}
+		return nil, nil, err
+	}
+	scheme, err := score.ByName(s.Scoring.Scheme)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range s.Scoring.Coefficients {
+		if err := scheme.Set(c.Name, c.Value); err != nil {
+			return nil, nil, err
+		}
+	}
+	if err := scheme.Validate(); err != nil {
+		return nil, nil, err
+	}
+	p.Scheme = &scheme
+	p.Config = p.config()
+	return p, nil, nil
+}
+
+type fileProblems []market.Problem
+
+func (f fileProblems) Error() string { return fmt.Sprintf("%d problems in the files of games", len(f)) }
+
+// schedule builds the market and decides when the run begins and ends.
+func (p *Plan) schedule(games []market.File) error {
+	s := p.Scenario
+	if len(games) > 0 {
+		m, problems := market.FromFiles(games, s.Seed, market.FileOptions{})
+		if len(problems) > 0 {
+			return fileProblems(problems)
+		}
+		p.Market = m
+		p.Start, p.End = m.Span()
+		if !s.Start.IsZero() {
+			p.Start = s.Start
+		}
+	} else {
+		p.Start = s.Start
+		if p.Start.IsZero() {
+			p.Start = scenario.DefaultStart
+		}
+		length := s.Duration
+		if length == 0 {
+			length = s.Market.Span
+		}
+		p.End = p.Start.Add(length)
+		m, err := market.Synthetic(s.Market.Config(), p.Start, length, s.Seed)
+		if err != nil {
+			return fmt.Errorf("make up a market: %w", err)
+		}
+		p.Market = m
+	}
+	if s.Duration > 0 {
+		p.End = p.Start.Add(s.Duration)
+	}
+	if !p.End.After(p.Start) {
+		return fmt.Errorf("the run would end at %s, before its start at %s; set duration or start", p.End.Format(time.RFC3339), p.Start.Format(time.RFC3339))
+	}
+	return nil
+}
+
+func (p *Plan) config() Config {
+	s := p.Scenario
+	cc := mockchain.Defaults(s.Netuid, p.Start)
+	cc.BlockTime = s.Chain.BlockTime
+	cc.EmissionPerBlock = s.Chain.EmissionPerBlock
+	cc.Params = chain.Hyperparameters{Tempo: s.Chain.Tempo, WeightsRateLimit: s.Chain.WeightsRateLimit,
+		MinAllowedWeights: s.Chain.MinAllowedWeights, MaxWeightsLimit: chain.MaxWeight, ImmunityPeriod: s.Chain.Immunity,
+		ActivityCutoff: s.Chain.ActivityCutoff, MaxUIDs: s.Chain.MaxUIDs, MaxValidators: s.Chain.MaxValidators,
+		CommitReveal: s.Chain.CommitReveal, RevealPeriod: s.Chain.RevealPeriod}
+	c := Config{Seed: s.Seed, Start: p.Start, Chain: cc, Feed: p.Market, Sr25519: s.Crypto == "sr25519",
+		Network: Network{Latency: s.Network.Latency, Jitter: s.Network.Jitter, Loss: s.Network.Loss, Duplication: s.Network.Duplication},
+		Disk:    Disk{CommitLatency: s.Disk.CommitLatency, CommitJitter: s.Disk.CommitJitter}}
+	timeout := s.Node.SessionTimeout
+	if timeout == 0 {
+		timeout = s.Node.Heartbeat * 5 / 2
+	}
+	for _, v := range s.Validators {
+		n := v.Count
+		for i := range n {
+			name := v.Name
+			if n > 1 {
+				name = fmt.Sprintf("%s-%d", v.Name, i)
+			}
+			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Node: node.ValidatorConfig{
+				Netuid: s.Netuid, SessionTimeout: timeout, MetagraphInterval: s.Node.MetagraphInterval,
+				FeedInterval: s.Node.FeedPoll, ScoringInterval: s.Node.ScoringInterval, SettleDelay: s.Node.SettleDelay,
+				WeightsMove: s.Node.WeightsMove, WeightsMaxAge: chain.Block(s.Node.WeightsMaxAge),
+				StatusInterval: s.Node.StatusInterval, BlockTime: s.Chain.BlockTime, Scheme: p.Scheme}})
+		}
+	}
+	for _, g := range s.Miners {
+		for i := range g.Count {
+			c.Miners = append(c.Miners, MinerSpec{Name: memberName(g.Name, i), Kind: g.Kind, Group: g.Name, Node: node.MinerConfig{
+				Netuid: s.Netuid, MetagraphInterval: s.Node.MetagraphInterval, PredictionInterval: s.Node.PredictionInterval,
+				Heartbeat: s.Node.Heartbeat, StatusInterval: s.Node.StatusInterval}})
+		}
+	}
+	return c
+}
+
+// NewWorld builds a world of the plan.
+func (p *Plan) NewWorld() (*World, error) {
+	cfg := p.Config
+	cfg.Miners = slices.Clone(cfg.Miners)
+	cfg.Validators = slices.Clone(cfg.Validators)
+	board := &population.Board{}
+	lines := map[string]*population.World{}
+	i := 0
+	for _, g := range p.Scenario.Miners {
+		world := lines[g.Leader]
+		if world == nil {
+			world = &population.World{Market: p.Market, Board: board}
+			if g.Leader != "" {
+				world.Leader = memberName(g.Leader, 0)
+			} else if j := slices.IndexFunc(p.Scenario.Miners, func(x scenario.Group) bool { return x.Kind == "skilled" && x.Count > 0 }); j >= 0 {
+				world.Leader = memberName(p.Scenario.Miners[j].Name, 0)
+			}
+			lines[g.Leader] = world
+		}
+		for k := range g.Count {
+			name := memberName(g.Name, k)
+			cfg.Miners[i].Model = func() (model.Model, error) {
+				return population.New(g.Kind, g.Params, name, p.Scenario.Seed, world)
+			}
+			i++
+		}
+	}
+	w, err := NewWorld(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.schedule(p.Scenario.Faults, p.End.Sub(p.Start)); err != nil {
+		return nil, err
+	}
+	return w, nil
+}
+
+// Command is the command line that runs the plan again.
+func (p *Plan) Command(file string, games, sets []string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "bettensor sim run %s --seed %d", file, p.Scenario.Seed)
+	for _, g := range games {
+		fmt.Fprintf(&b, " --games %s", g)
+	}
+	for _, s := range sets {
+		fmt.Fprintf(&b, " --set '%s'", s)
+	}
+	return b.String()
+}

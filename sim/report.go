@@ -1,0 +1,223 @@
+package sim
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"bettensor/node/bet"
+)
+
+// WriteReport prints a result for people. rows bounds the table of miners, 0
+// for all.
+func (r *Result) WriteReport(w io.Writer, rows int) {
+	fmt.Fprintf(w, "%s: %s to %s, seed %d, scheme %s, %d games\n\n", r.Scenario, r.Start.Format(time.DateOnly), r.End.Format(time.DateOnly), r.Seed, r.Scheme, r.Games)
+	r.writeMiners(w, rows)
+	r.writeKinds(w)
+	r.writeValidators(w)
+	r.writeCounts(w)
+	r.writeInvariants(w)
+	fmt.Fprintln(w)
+	r.WriteSummary(w)
+}
+
+// WriteSummary prints the last lines of a report: what was checked, how to run
+// it again, how fast it was.
+func (r *Result) WriteSummary(w io.Writer) {
+	checked := uint64(0)
+	for _, x := range r.Invariants {
+		checked += x.Checked
+	}
+	fmt.Fprintf(w, "%d invariants, %s checks, %d violations\n", len(r.Invariants), grouped(checked), r.Violated())
+	if r.Checked {
+		fmt.Fprintln(w, "deterministic: two runs left the same trace, byte for byte")
+	}
+	fmt.Fprintf(w, "trace hash %s\n", r.TraceHash)
+	if r.Replay != "" {
+		fmt.Fprintf(w, "again: %s\n", r.Replay)
+	}
+	fmt.Fprintf(w, "%s events in %.1f s: %s events/s, %s of virtual time, %s× real time\n", grouped(r.Events), r.WallSeconds,
+		grouped(uint64(r.EventsPerSecond)), span(r.End.Sub(r.Start)), grouped(uint64(r.VirtualSeconds/max(r.WallSeconds, 1e-9))))
+}
+
+func table(w io.Writer) *tabwriter.Writer {
+	return tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+}
+
+// ranked is the miners by what they earned, then by UID.
+func (r *Result) ranked() []MinerResult {
+	out := slices.Clone(r.Miners)
+	slices.SortStableFunc(out, func(a, b MinerResult) int {
+		return cmp.Or(cmp.Compare(b.Emission, a.Emission), cmp.Compare(a.UID, b.UID))
+	})
+	return out
+}
+
+func (r *Result) writeMiners(w io.Writer, rows int) {
+	t := table(w)
+	fmt.Fprintln(t, "rank\tUID\tminer kind\ttier\tpredictions\twagered\tROI\tCLV\tscore\tweight\temission τ\t")
+	for i, m := range r.ranked() {
+		if rows > 0 && i >= rows {
+			break
+		}
+		fmt.Fprintf(t, "%d\t%d\t%s\t%d\t%d\t%s\t%s\t%s\t%.4f\t%.4f\t%s\t\n", i+1, m.UID, m.Kind, m.Tier, m.Accepted,
+			bet.Cents(m.Wagered), percent(m.ROI, m.Accepted), ratio(m.CLV), m.Score, m.Weight, tao(m.Emission))
+	}
+	t.Flush()
+	if rows > 0 && len(r.Miners) > rows {
+		fmt.Fprintf(w, "  … and %d more (--json FILE has all)\n", len(r.Miners)-rows)
+	}
+}
+
+// KindResult is what the miners of a kind earned and did.
+type KindResult struct {
+	Kind     string
+	Count    int
+	Accepted int
+	Emission uint64
+	Share    float64 // of all miners' emission
+	ROI, CLV float64 // means over its miners that predicted
+}
+
+// Kinds sums the miners by kind, richest first per miner.
+func (r *Result) Kinds() []KindResult {
+	var out []KindResult
+	total := uint64(0)
+	for _, m := range r.Miners {
+		total += m.Emission
+		i := slices.IndexFunc(out, func(k KindResult) bool { return k.Kind == m.Kind })
+		if i < 0 {
+			i = len(out)
+			out = append(out, KindResult{Kind: m.Kind})
+		}
+		k := &out[i]
+		k.Count++
+		k.Accepted += m.Accepted
+		k.Emission += m.Emission
+	}
+	for i := range out {
+		k := &out[i]
+		n := 0.0
+		for _, m := range r.Miners {
+			if m.Kind == k.Kind && m.Accepted > 0 {
+				n++
+				k.ROI += m.ROI
+				k.CLV += m.CLV
+			}
+		}
+		if n > 0 {
+			k.ROI, k.CLV = k.ROI/n, k.CLV/n
+		}
+		if total > 0 {
+			k.Share = float64(k.Emission) / float64(total)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b KindResult) int {
+		return cmp.Compare(float64(b.Emission)/float64(b.Count), float64(a.Emission)/float64(a.Count))
+	})
+	return out
+}
+
+func (r *Result) writeKinds(w io.Writer) {
+	fmt.Fprintln(w, "\nper kind, emission over the run (the final weight above is mostly luck)")
+	t := table(w)
+	fmt.Fprintln(t, "kind\tminers\tpredictions\tROI\tCLV\temission τ\teach τ\tshare\t")
+	for _, k := range r.Kinds() {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\t%s\t%.1f%%\t\n", k.Kind, k.Count, k.Accepted, percent(k.ROI, k.Accepted), ratio(k.CLV),
+			tao(k.Emission), tao(k.Emission/uint64(k.Count)), 100*k.Share)
+	}
+	t.Flush()
+}
+
+func (r *Result) writeValidators(w io.Writer) {
+	fmt.Fprintln(w)
+	t := table(w)
+	fmt.Fprintln(t, "validator\tUID\tweights set\tfailed\tvtrust\tdividends\temission τ\trestarts\t")
+	for _, v := range r.Validators {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.3f\t%.3f\t%s\t%d\t\n", v.Name, v.UID, v.WeightsSet, v.WeightsFailed, v.VTrust, v.Dividends, tao(v.Emission), v.Restarts)
+	}
+	t.Flush()
+	if r.FaultWindows > 0 {
+		fmt.Fprintf(w, "%d windows of faults, %d restarts of nodes\n", r.FaultWindows, r.Restarts)
+	}
+}
+
+func (r *Result) writeCounts(w io.Writer) {
+	fmt.Fprintln(w)
+	t := table(w)
+	fmt.Fprintln(t, "event\tpublished\tdelivered\terrors\t")
+	for _, x := range r.Topics {
+		if x.Published > 0 {
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t\n", x.Name, x.Published, x.Delivered, x.Errors)
+		}
+	}
+	t.Flush()
+	fmt.Fprintln(w)
+	t = table(w)
+	fmt.Fprintln(t, "task\truns\tfailures\tretries\t")
+	for _, x := range r.Tasks {
+		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t\n", x.Name, x.Runs, x.Failures, x.Retries)
+	}
+	t.Flush()
+}
+
+func (r *Result) writeInvariants(w io.Writer) {
+	fmt.Fprintln(w)
+	t := table(w)
+	fmt.Fprintln(t, "invariant\tchecked\tviolations\t")
+	for _, x := range r.Invariants {
+		if x.Disabled != "" {
+			fmt.Fprintf(t, "%s\tdisabled\t\t\n", x.Name)
+			continue
+		}
+		fmt.Fprintf(t, "%s\t%d\t%d\t\n", x.Name, x.Checked, x.Violations)
+	}
+	t.Flush()
+	for _, x := range r.Invariants {
+		switch {
+		case x.Disabled != "":
+			fmt.Fprintf(w, "%s is disabled: %s\n", x.Name, x.Disabled)
+		case x.Violations > 0:
+			fmt.Fprintf(w, "VIOLATED %s: %s\n", x.Name, x.First)
+		}
+	}
+}
+
+func percent(v float64, n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%+.1f%%", 100*v)
+}
+
+func ratio(v float64) string {
+	if v == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.3f", v)
+}
+
+func tao(rao uint64) string { return fmt.Sprintf("%.2f", float64(rao)/1e9) }
+
+func span(d time.Duration) string {
+	if d >= 48*time.Hour {
+		return fmt.Sprintf("%.1f days", d.Hours()/24)
+	}
+	return d.String()
+}
+
+func grouped(n uint64) string {
+	s := fmt.Sprint(n)
+	var b strings.Builder
+	for i, c := range s {
+		if i > 0 && (len(s)-i)%3 == 0 {
+			b.WriteByte(',')
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}

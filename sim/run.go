@@ -1,0 +1,298 @@
+package sim
+
+import (
+	"io"
+	"time"
+
+	"bettensor/node"
+	"bettensor/node/bet"
+	"bettensor/node/chain"
+	"bettensor/node/ledger"
+	"bettensor/node/wire"
+	"bettensor/sched"
+	"bettensor/sim/invariant"
+	"bettensor/sim/scenario"
+	"bettensor/store"
+)
+
+// RunOptions say what a run leaves besides its result.
+type RunOptions struct {
+	// Trace takes the trace; nil for none.
+	Trace io.Writer
+	// Progress is called about PerRun times with how far the run is.
+	Progress func(Progress)
+	// Wall is a clock for the figures of speed; nil leaves them 0.
+	Wall func() time.Time
+	// Prepare, where set, is called with the world before it turns.
+	Prepare func(*World)
+}
+
+// Progress is how far a run is.
+type Progress struct {
+	At     time.Time // virtual
+	Share  float64   // 0 to 1
+	Events uint64
+}
+
+// progressSteps is how often a run reports.
+const progressSteps = 500
+
+// Run builds a world of the plan and turns it to its end.
+func (p *Plan) Run(o RunOptions) (*Result, error) {
+	w, err := p.NewWorld()
+	if err != nil {
+		return nil, err
+	}
+	defer w.Close()
+	if o.Prepare != nil {
+		o.Prepare(w)
+	}
+	var trace *Trace
+	if o.Trace != nil {
+		trace = NewTrace(o.Trace, w)
+	}
+	r := &recorder{w: w, p: p, miners: map[chain.Hotkey]*tally{}, settled: map[uint64]outcome{}}
+	w.Sched.Checkpoint = func(_, hash uint64) { r.checkpoints = append(r.checkpoints, hash) }
+	r.attach()
+	r.watch()
+	began := wallOf(o.Wall)
+	length := p.End.Sub(p.Start)
+	nextDay := bet.DayOf(p.Start) + 1
+	for i := 1; i <= progressSteps; i++ {
+		until := p.Start.Add(length / progressSteps * time.Duration(i))
+		if i == progressSteps {
+			until = p.End
+		}
+		for ; !nextDay.Start().After(until); nextDay++ {
+			w.Run(nextDay.Start())
+			r.audit(false)
+		}
+		w.Run(until)
+		if o.Progress != nil {
+			o.Progress(Progress{At: until, Share: float64(i) / progressSteps, Events: w.Sched.Events()})
+		}
+	}
+	w.Chain.Advance(p.End)
+	r.audit(true)
+	res := r.result()
+	if took := wallOf(o.Wall) - began; took > 0 {
+		res.WallSeconds = took.Seconds()
+		res.EventsPerSecond = float64(res.Events) / took.Seconds()
+	}
+	if trace != nil {
+		if err := trace.Close(w); err != nil {
+			return nil, err
+		}
+	}
+	return res, nil
+}
+
+func wallOf(clock func() time.Time) time.Duration {
+	if clock == nil {
+		return 0
+	}
+	return time.Duration(clock().UnixNano())
+}
+
+// recorder gathers what a result is made of, from outside: bus events of the
+// nodes, the chain's own books, frames.
+type recorder struct {
+	w           *World
+	p           *Plan
+	miners      map[chain.Hotkey]*tally
+	votes       []voter
+	settled     map[uint64]outcome // by order of acceptance at the first validator
+	checks      *invariant.Set
+	final       []invariant.Check
+	gone        []node.Stats // of nodes that were killed
+	checkpoints []uint64
+}
+
+type tally struct {
+	made, accepted, rejected int
+	wagered                  bet.Cents
+	settledWager, profit     bet.Cents
+	clv                      float64
+	priced                   int
+}
+
+type outcome struct {
+	state  bet.State
+	profit bet.Cents
+	clv    float64
+	day    bet.Day
+}
+
+type voter struct{ set, failed uint64 }
+
+// attach listens to the nodes as they are built.
+func (r *recorder) attach() {
+	r.votes = make([]voter, len(r.w.cfg.Validators))
+	for _, h := range r.w.Hosts {
+		if !h.IsValidator() {
+			r.miners[h.Hotkey] = &tally{}
+		}
+	}
+	before := r.w.OnBuild
+	r.w.OnBuild = func(h *Host) {
+		if before != nil {
+			before(h)
+		}
+		s := h.Loop.Scope("observer")
+		if h.Miner != nil {
+			t := r.miners[h.Hotkey]
+			h.Miner.PredictionsGenerated.Subscribe(s, func(e *node.PredictionsGenerated) { t.made += len(e.IDs) })
+			return
+		}
+		i := r.index(h)
+		h.Validator.WeightsFailed.Subscribe(s, func(*node.WeightsFailed) { r.votes[i].failed++ })
+		if i > 0 { // predictions are counted where all miners are heard: at the first
+			return
+		}
+		h.Validator.PredictionStored.Subscribe(s, func(e *node.PredictionStored) {
+			if t := r.miners[e.Hotkey]; t != nil && !e.Duplicate {
+				t.accepted++
+				t.wagered += e.Row.Wager
+			}
+		})
+		h.Validator.PredictionRejected.Subscribe(s, func(e *node.PredictionRejected) {
+			if t := r.miners[e.Hotkey]; t != nil && !e.Code.Temporary() {
+				t.rejected++
+			}
+		})
+		h.Validator.PredictionSettled.Subscribe(s, func(e *node.PredictionSettled) { r.settle(h, e.Row) })
+	}
+	r.w.OnRetire = func(h *Host, s node.Stats) { r.gone = append(r.gone, s) }
+}
+
+func (r *recorder) index(h *Host) int {
+	for i, x := range r.w.Hosts {
+		if x == h {
+			return i
+		}
+	}
+	return -1
+}
+
+// settle counts a settled prediction, or replaces what it counted as before.
+func (r *recorder) settle(h *Host, row *ledger.Prediction) {
+	t := r.miners[row.Hotkey]
+	if t == nil {
+		return
+	}
+	if was, ok := r.settled[row.Arrived]; ok && was.state != bet.Pushed {
+		t.settledWager -= row.Wager
+		t.profit -= was.profit
+		if was.clv != 0 {
+			t.clv -= was.clv
+			t.priced--
+		}
+	}
+	now := outcome{state: row.State, day: bet.DayOf(row.Settled)}
+	if row.State == bet.Won || row.State == bet.Lost {
+		now.profit = row.Payout - row.Wager
+		t.settledWager += row.Wager
+		t.profit += now.profit
+		if g := h.Validator.State.Games[row.Game]; g != nil && g.Closing[row.Outcome] > 0 {
+			now.clv = row.Odds / g.Closing[row.Outcome]
+			t.clv += now.clv
+			t.priced++
+		}
+	}
+	r.settled[row.Arrived] = now
+}
+
+// watch feeds the invariants with what leaves nodes and enters the chain.
+func (r *recorder) watch() {
+	w, m := r.w, r.p.Market
+	disabled := map[string]string{}
+	for _, d := range r.p.Scenario.Invariants.Disable {
+		disabled[d.Name] = d.Reason
+	}
+	r.checks = invariant.New(invariant.Facts{
+		Start: r.p.Start, Netuid: r.p.Scenario.Netuid, Released: r.p.Scheme.RescoreHours > 0,
+		KickOff: func(id bet.GameID, at time.Time) (time.Time, bool) {
+			g, ok := m.Game(id, at)
+			return g.Start, ok
+		},
+		Result: func(id bet.GameID, at time.Time) (bet.Outcome, bool, bool) {
+			g, ok := m.Game(id, at)
+			return g.Outcome, g.Status == bet.Void, ok && g.Resulted()
+		},
+		ResultAt: func(id bet.GameID, at time.Time) (time.Time, bool) {
+			g, ok := m.Game(id, at)
+			return g.ResultAt, ok && g.Status == bet.Finished
+		},
+		Slack: r.slack(),
+	}, disabled)
+	nodes := map[*Host]invariant.Node{}
+	for _, h := range w.Hosts {
+		nodes[h] = invariant.Node{Name: h.Name, Hotkey: h.Hotkey, Validator: h.IsValidator()}
+	}
+	w.OnFrame = func(from, to *Host, e *wire.Event) { r.checks.Frame(w.now(), nodes[from], nodes[to], e) }
+	w.OnEvent = func(l *sched.Loop) { r.checks.Event(w.now(), l.Name()) }
+	w.Chain.OnExtrinsic(func(now time.Time, q chain.Request, a chain.Reply) {
+		r.checks.Extrinsic(now, q, a, w.Chain.Metagraph(now))
+		if a.Code == chain.OK && (q.Op == chain.OpSetWeights || q.Op == chain.OpRevealWeights) {
+			for i, h := range w.Hosts {
+				if h.Hotkey == q.Hotkey && i < len(r.votes) {
+					r.votes[i].set++
+				}
+			}
+		}
+	})
+	w.OnOpened = func(h *Host) { r.look(h, r.checks.Reopened) }
+}
+
+// slack is how long a validator of the scenario may take to settle and score:
+// a day, the intervals of what it does, and the faults that keep it from it.
+func (r *recorder) slack() time.Duration {
+	n := r.p.Scenario.Node
+	d := 24*time.Hour + 2*(n.FeedPoll+n.ScoringInterval+n.SettleDelay)
+	for _, f := range r.p.Scenario.Faults {
+		d += f.For
+	}
+	return d
+}
+
+func (r *recorder) audit(final bool) {
+	for _, h := range r.w.Hosts {
+		if h.IsValidator() {
+			r.look(h, r.checks.Store)
+		}
+	}
+	if final {
+		r.final = r.checks.Finish(r.w.now())
+	} else {
+		r.forget(bet.DayOf(r.w.now()) - ledger.RetentionDays)
+	}
+}
+
+// look shows a validator's durable rows to the invariants.
+func (r *recorder) look(h *Host, show func(time.Time, invariant.Node, store.Snapshot) error) {
+	if h.disk.engine == nil {
+		return // down; looked at when it is opened again
+	}
+	snap, err := h.disk.engine.Snapshot()
+	if err != nil {
+		panic("sim: snapshot of " + h.Name + ": " + err.Error())
+	}
+	defer snap.Close()
+	if err := show(r.w.now(), invariant.Node{Name: h.Name, Hotkey: h.Hotkey, Validator: true}, snap); err != nil {
+		panic("sim: audit of " + h.Name + ": " + err.Error())
+	}
+}
+
+// forget drops settlements too old to be corrected.
+func (r *recorder) forget(before bet.Day) {
+	for k, o := range r.settled { // each is judged alone: order cannot matter
+		if o.day < before {
+			delete(r.settled, k)
+		}
+	}
+}
+
+// ScenarioOption is what scenario.Parse checks names against.
+func ScenarioOption() scenario.Option {
+	return scenario.Option{Coefficients: CoefficientNames(), Coefficient: CheckCoefficient, Invariants: invariant.Names()}
+}
