@@ -25,7 +25,7 @@ func main() {
 		Name:     "bettensor",
 		Usage:    "node software for the Bettensor subnet, and the simulator it can be trusted by",
 		Version:  version(),
-		Commands: []*cli.Command{sim.Sim(), node.Score(), node.Store()},
+		Commands: []*cli.Command{sim.Sim(), sim.Bench(), node.Score(), node.Store()},
 	}
 	node.Prepare(app, map[string]node.Code{"sim": node.Other, "bench": node.Other})
 	os.Exit(node.Exit(app.RunContext(ctx, node.Arrange(app, os.Args)), os.Stderr))

@@ -9,6 +9,7 @@ import (
 
 	"bettensor/bus"
 	"bettensor/node/chain"
+	"bettensor/node/ledger"
 	"bettensor/node/pack"
 	"bettensor/node/wire"
 	"bettensor/sched"
@@ -51,9 +52,9 @@ type core struct {
 	talker   int       // which of them is Communication: frames go there
 	dialled  wire.Conn // connections dialled so far
 	downErr  error
-	builders map[string]func(*sched.Scope) service
-	panics   map[string]uint64
+	closed   bool // in good order, by Close
 	rebuilds sched.Backoff
+	totals   totals
 }
 
 // service is one part of a node. Its file holds its state, its handlers and
@@ -78,9 +79,9 @@ func (idle) start()              {}
 func (idle) durable(store.Seq)   {}
 func (idle) receive(*wire.Event) {}
 
-func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, opener func() *wire.Opener) *core {
-	c := &core{loop: l, ports: p, hotkey: hotkey, log: p.Log, builders: map[string]func(*sched.Scope) service{},
-		panics: map[string]uint64{}, rebuilds: sched.Backoff{Base: time.Second, Cap: time.Minute, Attempts: maxRebuilds}}
+func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, found ledger.Common, opener func() *wire.Opener) *core {
+	c := &core{loop: l, ports: p, hotkey: hotkey, log: p.Log, totals: totals{before: found.Counters},
+		rebuilds: sched.Backoff{Base: time.Second, Cap: time.Minute}}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -95,7 +96,7 @@ func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, opener func() *wire.Op
 		}
 	})
 	l.AfterEvent(func() {
-		if c.store.Pending() > 0 && c.downErr == nil {
+		if c.store.Pending() > 0 && c.working() {
 			if _, armed := c.watch.Armed(); !armed {
 				c.watch.Arm(commitDeadline)
 			}
@@ -103,8 +104,10 @@ func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, opener func() *wire.Op
 	})
 	c.store.OnDurable(func(store.Seq) { c.watch.Stop() }) // armed again after this event, if more is pending
 	c.store.OnDurable(func(upTo store.Seq) {
-		for _, s := range c.services {
-			s.told(upTo)
+		if c.working() {
+			for i := range c.services {
+				c.services[i].told(upTo)
+			}
 		}
 	})
 	c.store.OnFailed(func(from store.Seq, err error) {
@@ -123,19 +126,22 @@ func (c *core) Offer(e wire.Event) bool { return c.inbound.Offer(e) }
 func (c *core) Inbound() *sched.Inbox[wire.Event] { return c.inbound }
 
 func (c *core) receive(e *wire.Event) {
-	c.services[c.talker].guarded(e)
+	if c.working() {
+		c.services[c.talker].guarded(e)
+	}
 }
+
+// working says whether the node still takes anything in.
+func (c *core) working() bool { return c.downErr == nil && !c.closed }
 
 // down stops the node: nothing final leaves it any more.
 func (c *core) down(err error) {
-	if c.downErr != nil {
+	if !c.working() {
 		return
 	}
 	c.downErr = err
 	c.log.Error("node is down", "err", err)
-	for _, s := range c.services {
-		s.scope.Close()
-	}
+	c.detachAll()
 	if c.ports.Down != nil {
 		c.ports.Down(err)
 	}

@@ -3,20 +3,31 @@ package node
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"bettensor/node/wire"
 	"bettensor/sched"
 	"bettensor/store"
 )
 
-// maxRebuilds of one service in a row, without an hour of peace in between,
-// before the node gives up: a service that always fails hides behind restarts.
-const maxRebuilds = 8
+const (
+	// maxRebuilds of one service in a row, without peace in between, before the
+	// node gives up: a service that always fails hides behind restarts.
+	maxRebuilds = 8
+	// peace after which a panic is a new one.
+	peace = time.Hour
+)
 
 // held is a service with its hold on the loop.
 type held struct {
 	service
 	scope *sched.Scope
+	build func(*sched.Scope) service
+	again *sched.Timer // when it will be built again
+
+	panics uint64
+	streak int       // panics in a row
+	last   time.Time // panic
 }
 
 // guarded gives a service what a connection did.
@@ -31,23 +42,27 @@ func (h *held) told(upTo store.Seq) {
 	h.durable(upTo)
 }
 
-// add builds a service and remembers how, so that it can be built again.
-func (c *core) add(name string, build func(*sched.Scope) service) {
-	c.builders[name] = build
-	if name == "communication" {
-		c.talker = len(c.services)
-	}
-	c.services = append(c.services, c.build(name))
+// begin lets a service start.
+func (h *held) begin() {
+	defer h.scope.Recover()
+	h.start()
 }
 
-func (c *core) build(name string) held {
-	s := c.loop.Scope(name)
-	return held{c.builders[name](s), s}
+// add builds a service and remembers how, so that it can be built again. A
+// panic here is a mistake of the program and goes on.
+func (c *core) add(name string, build func(*sched.Scope) service) {
+	i := len(c.services)
+	if name == "communication" {
+		c.talker = i
+	}
+	again := c.scope.Timer("rebuild-"+name, func() { c.rebuild(i) })
+	scope := c.loop.Scope(name)
+	c.services = append(c.services, held{service: build(scope), scope: scope, build: build, again: again})
 }
 
 func (c *core) startAll(e NodeStarted) {
-	for _, s := range c.services {
-		s.start()
+	for i := range c.services {
+		c.services[i].begin()
 	}
 	c.started.Publish(e)
 	c.bus.Drain()
@@ -58,28 +73,52 @@ func (c *core) startAll(e NodeStarted) {
 // the others go on.
 func (c *core) panicked(p sched.Panic) {
 	name := p.Scope.Name()
-	c.panics[name]++
 	c.log.Error("service panicked", "service", name, "err", p.Value, "stack", p.Stack)
 	c.loop.Trace("panic", name, fmt.Sprint(p.Value))
 	i := slices.IndexFunc(c.services, func(s held) bool { return s.scope == p.Scope })
 	if i < 0 || !rebuildable[name] {
+		if i >= 0 {
+			c.services[i].panics++
+		}
 		c.down(fmt.Errorf("%s: %w: %v", name, errPanic, p.Value))
 		return
 	}
-	c.services[i].scope.Close()
-	c.services[i].service = detached{named: named(name)}
-	n := int(c.panics[name]) - 1
-	if n >= maxRebuilds {
-		c.down(fmt.Errorf("%s: %w %d times: %v", name, errPanic, n+1, p.Value))
+	h, now := &c.services[i], c.loop.Now()
+	if h.panics++; now.Sub(h.last) >= peace {
+		h.streak = 0
+	}
+	h.streak, h.last = h.streak+1, now
+	h.service = detached{named: named(name), why: fmt.Sprintf("panicked: %v", p.Value)}
+	h.scope.Close()
+	if h.streak > maxRebuilds {
+		c.down(fmt.Errorf("%s: %w %d times: %v", name, errPanic, h.streak, p.Value))
 		return
 	}
-	again := c.scope.Timer("rebuild-"+name, func() {
-		if c.downErr == nil {
-			c.services[i] = c.build(name)
-			c.services[i].start()
-		}
-	})
-	again.Arm(c.rebuilds.Delay(n, c.scope.Stream("rebuild")))
+	if c.working() {
+		h.again.Arm(c.rebuilds.Delay(h.streak-1, c.scope.Stream("rebuild")))
+	}
+}
+
+// rebuild builds a service again. It may panic like any other part of it.
+func (c *core) rebuild(i int) {
+	if !c.working() {
+		return
+	}
+	h := &c.services[i]
+	h.scope = c.loop.Scope(h.name())
+	defer h.scope.Recover()
+	c.log.Info("service is built again", "service", h.name())
+	c.loop.Trace("rebuild", h.name(), h.streak)
+	h.service = h.build(h.scope)
+	h.start()
+}
+
+// detachAll ends all services, those that depend on others first.
+func (c *core) detachAll() {
+	for i := len(c.services) - 1; i >= 0; i-- {
+		c.services[i].scope.Close()
+		c.services[i].again.Stop()
+	}
 }
 
 // rebuildable services find their state again in State, in the store or with
@@ -90,6 +129,7 @@ var rebuildable = map[string]bool{"metagraph": true, "communication": true, "sco
 type detached struct {
 	idle
 	named
+	why string
 }
 
 type named string
@@ -97,19 +137,20 @@ type named string
 func (n named) name() string { return string(n) }
 
 func (d detached) Stats() ServiceStats {
-	return ServiceStats{Name: d.name(), State: "rebuilding"}
+	return ServiceStats{Name: d.name(), State: "rebuilding", Reason: d.why}
 }
 
 var _ service = detached{}
 
-// Close ends the node's work with the store and hangs up. Call it on the loop,
-// before the loop is stopped.
-func (c *core) Close(conns []wire.Conn) error {
-	for _, conn := range conns {
-		c.hangUp(conn, wire.CloseNormal, "shutting down")
-	}
-	for _, s := range c.services {
-		s.scope.Close()
+// Close ends the node in good order: statistics are kept, sessions are hung up,
+// services let go, and the store closes when it has written what was committed,
+// or after its own deadline. What was not confirmed by then is asked for again.
+// Call it on the loop, before the loop is stopped; it waits for the disk.
+func (c *core) Close() error {
+	if c.working() {
+		c.saveTotals()
+		c.detachAll()
+		c.closed = true
 	}
 	return c.store.Close()
 }

@@ -39,7 +39,7 @@ func NewMiner(l *sched.Loop, cfg MinerConfig, p Ports, m model.Model, opener fun
 	if err != nil {
 		return nil, err
 	}
-	n := &Miner{core: newCore(l, cfg.Hotkey, p, opener), cfg: cfg, State: newState(), model: m, found: found}
+	n := &Miner{core: newCore(l, cfg.Hotkey, p, found.Common, opener), cfg: cfg, State: newState(), model: m, found: found}
 	b := n.bus
 	n.topics = newTopics(b, "miner_started", "validator_connected", "validator_disconnected")
 	n.GameNews = bus.NewTopic[GameNews](b, "game_update")
@@ -49,6 +49,9 @@ func NewMiner(l *sched.Loop, cfg MinerConfig, p Ports, m model.Model, opener fun
 	n.PredictionResult = bus.NewTopic[PredictionResult](b, "prediction_result")
 
 	n.box = loadOutbox(found.Outbox)
+	if found.Metagraph != nil {
+		n.State.setMeta(found.Metagraph, true)
+	}
 	n.add("metagraph", func(s *sched.Scope) service {
 		return newMetagraph(n.core, s, &n.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid})
 	})

@@ -11,15 +11,20 @@ import (
 	"bettensor/node/ledger"
 	"bettensor/node/score"
 	"bettensor/sched"
-	"bettensor/store"
 )
 
 // scoring is the validator's Scoring service. A day's components are a pure
 // function of the predictions settled on it, and a day's tiers of the tiers of
 // the day before and of the components up to it. So a round scores again the
-// days that something has changed on, then makes tiers from the first of them
-// to today: a validator that was down for a week, or learns of a correction,
-// ends where one that was never down ends.
+// days that something may have changed on, then makes tiers from the first one
+// that did change to today: a validator that was down for a week, or learns of
+// a correction, ends where one that was never down ends. After a restart all
+// days are scored again; those whose rows come out the same keep their tiers,
+// which were made with the slots of their time.
+//
+// What a slice has found out is put into State.Scores and committed at its end,
+// with the first day whose tiers are still to be made. A round may thus end
+// anywhere, by an error, a panic or a crash, and the next one goes on.
 //
 // game_settled ─► the day is dirty
 // every interval, and after a burst of settlements ─► round, in slices of one day:
@@ -34,19 +39,17 @@ type scoring struct {
 	run   *sched.Run
 	late  *sched.Timer
 
-	history map[chain.Hotkey]*history
 	settled map[bet.GameID]bet.Day   // the day a game's result belongs to
 	games   map[bet.Day][]bet.GameID // sorted; every resulted game that is not void
 	dirty   map[bet.Day]bool
-	tiered  bet.Day // newest day whose tiers were made, 0 for none
 
 	round struct { // pinned when a round begins
 		meta  *chain.Metagraph
 		today bet.Day
 		score []bet.Day // days to score, ascending
-		tier  bet.Day   // next day to make tiers for
-		batch *store.Batch
+		tier  bet.Day   // next day to make tiers for, 0 before the first is known
 	}
+	staged     []stagedScore // by the slice under way
 	day        score.Day
 	components score.Components
 	in         score.Round
@@ -56,21 +59,9 @@ type scoring struct {
 	lastErr    string
 }
 
-// historyDays is the length of a miner's ring: the longest window, and slack so
-// that a day under correction finds the one before it.
-const historyDays = 64
-
-// history is one miner's scored days.
-type history struct {
-	days [historyDays]bet.Day
-	rows [historyDays]ledger.Score
-}
-
-func (h *history) at(d bet.Day) *ledger.Score {
-	if h == nil || h.days[d&(historyDays-1)] != d {
-		return nil
-	}
-	return &h.rows[d&(historyDays-1)]
+type stagedScore struct {
+	hotkey chain.Hotkey
+	row    ledger.Score
 }
 
 // entry is a prediction of the day that is being scored.
@@ -81,19 +72,12 @@ type entry struct {
 }
 
 func newScoring(v *Validator, s *sched.Scope) *scoring {
-	c := &scoring{named: "scoring", v: v, scope: s, history: map[chain.Hotkey]*history{},
+	c := &scoring{named: "scoring", v: v, scope: s,
 		settled: map[bet.GameID]bet.Day{}, games: map[bet.Day][]bet.GameID{}, dirty: map[bet.Day]bool{}}
-	if v.found != nil {
-		for k, row := range v.found.Scores {
-			c.of(k.Hotkey).days[k.Day&(historyDays-1)], c.of(k.Hotkey).rows[k.Day&(historyDays-1)] = k.Day, row
-			if row.Tier > 0 {
-				c.tiered = max(c.tiered, k.Day)
-			}
-		}
-	}
 	c.task = s.Task(sched.TaskConfig{Name: "run_scoring", Every: v.cfg.ScoringInterval, Jitter: 0.05, First: v.cfg.SettleDelay,
 		Retry: sched.Backoff{Base: v.cfg.SettleDelay, Cap: v.cfg.ScoringInterval, Attempts: 3}}, c.begin)
 	c.late = s.Timer("settled", func() { c.task.Trigger() })
+	v.daily(s, "forget_scores", c.forget)
 	v.GameSettled.Subscribe(s, func(e *GameSettled) {
 		c.learn(e.Game)
 		if _, armed := c.late.Armed(); !armed {
@@ -103,25 +87,26 @@ func newScoring(v *Validator, s *sched.Scope) *scoring {
 	return c
 }
 
-func (c *scoring) of(h chain.Hotkey) *history {
-	x := c.history[h]
-	if x == nil {
-		x = &history{}
-		for i := range x.days {
-			x.days[i] = -1
+// start marks every day that can still count: what was settled, corrected or
+// voided before a crash, or while this service was down, may not have been scored.
+func (c *scoring) start() {
+	first := c.oldest() - bet.Day(c.rescored()) + 1
+	for _, g := range c.v.State.SortedGames((*bet.Game).Resulted) {
+		if bet.DayOf(g.ResultAt) >= first {
+			c.learn(g)
 		}
-		c.history[h] = x
 	}
-	return x
+	if x := c.v.State.Scores.byHotkey[""]; x != nil {
+		for _, d := range x.days {
+			if d >= first {
+				c.touch(d)
+			}
+		}
+	}
 }
 
-// start marks every day that can still count: what was settled before a crash,
-// or while this service was down, may not have been scored.
-func (c *scoring) start() {
-	for _, g := range c.v.State.SortedGames((*bet.Game).Resulted) {
-		c.learn(g)
-	}
-}
+// oldest is the oldest day that is scored.
+func (c *scoring) oldest() bet.Day { return bet.DayOf(c.v.loop.Now()) - score.Ring + 1 }
 
 // learn puts a game on the day of its result.
 func (c *scoring) learn(g *bet.Game) {
@@ -154,14 +139,15 @@ func (c *scoring) unlist(d bet.Day, id bet.GameID) {
 
 // touch marks a day, and those that count its games again.
 func (c *scoring) touch(d bet.Day) {
-	today := bet.DayOf(c.v.loop.Now())
+	late := true
 	for i := range bet.Day(c.rescored()) {
-		if d+i > today-score.Ring {
-			c.dirty[d+i] = true
-		} else {
-			c.stats.tooLate++
-			c.v.log.Warn("result too old to be scored", "day", d+i)
+		if d+i >= c.oldest() {
+			c.dirty[d+i], late = true, false
 		}
+	}
+	if late {
+		c.stats.tooLate++
+		c.v.log.Warn("result too old to be scored", "day", d)
 	}
 }
 
@@ -175,25 +161,13 @@ func (c *scoring) begin(run *sched.Run) {
 	r := &c.round
 	r.meta = c.v.State.Meta
 	r.today = bet.DayOf(c.v.loop.Now())
-	r.batch = nil
-	r.score = r.score[:0]
+	r.score, r.tier = r.score[:0], 0
 	for d := range c.dirty {
 		if d <= r.today {
 			r.score = append(r.score, d)
 		}
 	}
 	slices.Sort(r.score)
-	for _, d := range r.score {
-		delete(c.dirty, d)
-	}
-	r.tier = r.today
-	if c.tiered > 0 {
-		r.tier = min(r.tier, c.tiered+1)
-	}
-	if len(r.score) > 0 {
-		r.tier = min(r.tier, r.score[0])
-	}
-	r.tier = max(r.tier, r.today-score.Ring+1)
 	c.scope.Defer(c.step)
 }
 
@@ -203,10 +177,15 @@ func (c *scoring) step() (more bool) {
 	var err error
 	switch {
 	case len(r.score) > 0:
-		err = c.scoreDay(r.score[0])
-		r.score = r.score[1:]
+		if err = c.scoreDay(r.score[0]); err == nil {
+			delete(c.dirty, r.score[0])
+			r.score = r.score[1:]
+		}
 	case r.meta == nil:
 		err = errors.New("no metagraph yet: days are scored, tiers wait")
+	case r.tier == 0:
+		// Older tiers can no longer be made: they stand as they are.
+		r.tier = max(r.today-score.Ring+1, min(r.today, cmp.Or(c.v.State.Scores.from, r.today)))
 	case r.tier <= r.today:
 		err = c.tierDay(r.tier)
 		r.tier++
@@ -222,19 +201,13 @@ func (c *scoring) step() (more bool) {
 }
 
 func (c *scoring) finish(err error) {
-	if c.round.batch != nil {
-		c.v.store.Commit(c.round.batch)
-		c.round.batch = nil
-	}
 	run := c.run
 	c.run = nil
 	c.lastErr = ""
 	if err != nil {
 		c.stats.failed++
 		c.lastErr = err.Error()
-		for _, d := range c.round.score { // not reached: the next round does them
-			c.dirty[d] = true
-		}
+		c.staged = c.staged[:0]
 	} else {
 		c.publish()
 	}
@@ -289,10 +262,11 @@ func (c *scoring) scoreDay(d bet.Day) error {
 	if err := c.v.cfg.Scheme.Components(day, &c.components); err != nil {
 		return err
 	}
+	scores := &c.v.State.Scores
 	// Rows of miners who had predictions on this day before a correction and
 	// have none now are emptied, not left.
-	for _, h := range c.known() {
-		if row := c.history[h].at(d); row != nil {
+	for _, h := range scores.hotkeys() {
+		if row := scores.byHotkey[h].at(d); row != nil {
 			if _, ok := hotkeys[h]; !ok && row.Settled > 0 {
 				c.put(h, d, ledger.Score{Tier: row.Tier, OwnScore: row.OwnScore, Weight: row.Weight})
 			}
@@ -306,11 +280,17 @@ func (c *scoring) scoreDay(d bet.Day) error {
 	for i, h := range names {
 		row := ledger.Score{CLV: c.components.CLV[i], ROI: c.components.ROI[i], Risk: c.components.Risk[i],
 			Entropy: c.components.Entropy[i], Composite: c.components.Composite[i], Wagered: wagered[i], Settled: counts[i]}
-		if old := c.of(h).at(d); old != nil {
+		if old := scores.byHotkey[h].at(d); old != nil {
 			row.Tier, row.OwnScore, row.Weight = old.Tier, old.OwnScore, old.Weight
 		}
 		c.put(h, d, row)
 	}
+	c.put("", d, ledger.Score{Settled: uint32(len(c.games[d]))})
+	from := scores.from
+	if len(c.staged) > 0 {
+		from = min(d, cmp.Or(from, d))
+	}
+	c.keep(d, from)
 	return nil
 }
 
@@ -357,36 +337,89 @@ func number(id bet.GameID) float64 {
 	return v
 }
 
-// known is every hotkey with a history, in order.
-func (c *scoring) known() []chain.Hotkey {
-	out := make([]chain.Hotkey, 0, len(c.history))
-	for h := range c.history {
-		out = append(out, h)
-	}
-	slices.Sort(out)
-	return out
-}
-
+// put stages a row of the day that the slice works on, if it is news.
 func (c *scoring) put(h chain.Hotkey, d bet.Day, row ledger.Score) {
-	x := c.of(h)
-	i := d & (historyDays - 1)
-	if x.days[i] == d && x.rows[i] == row {
+	if old := c.v.State.Scores.byHotkey[h].at(d); old != nil && *old == row || old == nil && row == (ledger.Score{}) {
 		return
 	}
-	if c.round.batch == nil {
-		c.round.batch = c.v.store.Batch()
+	c.staged = append(c.staged, stagedScore{h, row})
+}
+
+// keep ends a slice: what it staged of a day, and the first day whose tiers are
+// now to be made, go into State and to the disk as one.
+func (c *scoring) keep(d, from bet.Day) {
+	scores := &c.v.State.Scores
+	if len(c.staged) == 0 && from == scores.from {
+		return
 	}
-	if old := x.days[i]; old >= 0 && old != d {
-		ledger.Scores.Delete(c.round.batch, ledger.DayKey{Day: old, Hotkey: h})
+	b := c.v.store.Batch()
+	i := d & (historyDays - 1)
+	for k := range c.staged {
+		p := &c.staged[k]
+		x := scores.of(p.hotkey)
+		if old := x.days[i]; old >= 0 && old != d {
+			ledger.Scores.Delete(b, ledger.DayKey{Day: old, Hotkey: p.hotkey})
+		}
+		x.days[i], x.rows[i] = d, p.row
+		ledger.Scores.Put(b, ledger.DayKey{Day: d, Hotkey: p.hotkey}, &p.row)
 	}
-	x.days[i], x.rows[i] = d, row
-	ledger.Scores.Put(c.round.batch, ledger.DayKey{Day: d, Hotkey: h}, &row)
+	c.staged = c.staged[:0]
+	if from != scores.from {
+		scores.from = from
+		text := from.String()
+		ledger.Facts.Put(b, ledger.FactTiersFrom, &text)
+	}
+	c.v.store.Commit(b)
+}
+
+// forget drops scores that no tier can need any more.
+func (c *scoring) forget(today bet.Day) (more bool) {
+	scores, before := &c.v.State.Scores, today-ledger.HistoryDays
+	b := c.v.store.Batch()
+	n := min(len(scores.stale), forgetRows)
+	for _, k := range scores.stale[:n] {
+		ledger.Scores.Delete(b, k)
+	}
+	scores.stale = scores.stale[n:]
+	for _, h := range append(scores.hotkeys(), "") {
+		x := scores.byHotkey[h]
+		if x == nil || b.Len() >= forgetRows {
+			continue
+		}
+		left := 0
+		for i, d := range x.days {
+			switch {
+			case d < 0:
+			case d < before:
+				ledger.Scores.Delete(b, ledger.DayKey{Day: d, Hotkey: h})
+				x.days[i] = -1
+			default:
+				left++
+			}
+		}
+		if left == 0 {
+			delete(scores.byHotkey, h)
+		}
+	}
+	for d := range c.games { // each day is judged alone
+		if d < before {
+			delete(c.games, d)
+		}
+	}
+	for id, d := range c.settled {
+		if d < before {
+			delete(c.settled, id)
+		}
+	}
+	more = b.Len() >= forgetRows
+	c.v.store.Commit(b)
+	return more
 }
 
 // tierDay makes the tiers and weights of one day.
 func (c *scoring) tierDay(d bet.Day) error {
 	c.stats.tiers++
-	meta := c.round.meta
+	meta, scores := c.round.meta, &c.v.State.Scores
 	in, scheme := &c.in, c.v.cfg.Scheme
 	n := len(meta.Neurons)
 	in.Slots = n
@@ -395,13 +428,13 @@ func (c *scoring) tierDay(d bet.Day) error {
 	for i := range in.Daily {
 		back := d - bet.Day(i)
 		in.Daily[i], in.Wagered[i], in.Settled[i] = zeros(in.Daily[i], n), zeros(in.Wagered[i], n), zeros(in.Settled[i], n)
-		in.AnySettled[i] = len(c.games[back]) > 0
+		in.AnySettled[i] = scores.anySettled(back)
 	}
 	for i := range meta.Neurons {
 		u := &meta.Neurons[i]
-		x := c.history[u.Hotkey]
+		x := scores.byHotkey[u.Hotkey]
 		in.Yesterday[i] = score.TierNone
-		in.Valid[i] = u.Hotkey != "" && (u.Hotkey != c.v.hotkey || c.v.cfg.ScoreSelf) && (!u.Permit || x != nil)
+		in.Valid[i] = u.Hotkey != "" && (u.Hotkey != c.v.hotkey || c.v.cfg.ScoreSelf) && (!u.Permit || c.predicted(u.Hotkey, x))
 		if row := x.at(d - 1); row != nil {
 			in.Yesterday[i] = score.Tier(row.Tier)
 		}
@@ -438,14 +471,33 @@ func (c *scoring) tierDay(d bet.Day) error {
 			continue
 		}
 		row := ledger.Score{}
-		if old := c.of(h).at(d); old != nil {
+		if old := scores.byHotkey[h].at(d); old != nil {
 			row = *old
 		}
 		row.Tier, row.OwnScore, row.Weight = uint8(c.out.Tiers[i]), c.out.Score[i], c.out.Weights[i]
 		c.put(h, d, row)
 	}
-	c.tiered = max(c.tiered, d)
+	c.keep(d, max(scores.from, d+1))
+	scores.newest = max(scores.newest, d)
 	return nil
+}
+
+// predicted says whether a hotkey has ever had a prediction accepted, as far
+// back as tiers look: one with a permit that has is a miner as well.
+func (c *scoring) predicted(h chain.Hotkey, x *history) bool {
+	if x != nil {
+		for i, d := range x.days {
+			if d >= 0 && x.rows[i].Settled > 0 {
+				return true
+			}
+		}
+	}
+	for back := range bet.Day(ledger.HistoryDays) {
+		if c.v.State.Book.Spent(h, c.round.today-back) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // publish tells of the round. The weights are of the pinned metagraph's slots.
@@ -470,14 +522,9 @@ type Standing struct {
 
 // Standing returns a miner's newest place.
 func (v *Validator) Standing(h chain.Hotkey) Standing {
-	for i := range v.services {
-		c, ok := v.services[i].service.(*scoring)
-		if !ok || c.tiered == 0 {
-			continue
-		}
-		if row := c.history[h].at(c.tiered); row != nil {
-			return Standing{Tier: score.Tier(row.Tier).Public(), Score: row.OwnScore, Weight: row.Weight}
-		}
+	scores := &v.State.Scores
+	if row := scores.byHotkey[h].at(scores.newest); row != nil {
+		return Standing{Tier: score.Tier(row.Tier).Public(), Score: row.OwnScore, Weight: row.Weight}
 	}
 	return Standing{}
 }

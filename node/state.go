@@ -1,6 +1,8 @@
 package node
 
 import (
+	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -23,15 +25,19 @@ type State struct {
 	// Book of accepted predictions. Predictions writes. Validator only.
 	Book Book
 
+	// Scores are the scored days. Scoring writes. Validator only.
+	Scores Scores
+
 	// Weights set so far, oldest first. Weights writes.
 	Weights []ledger.WeightRow
 }
 
 func newState() State {
-	return State{Games: map[bet.GameID]*bet.Game{}, Book: Book{
+	return State{Scores: Scores{byHotkey: map[chain.Hotkey]*history{}}, Games: map[bet.GameID]*bet.Game{}, Book: Book{
 		byID: map[ledger.IDKey]*ledger.Prediction{}, byGame: map[bet.GameID][]*ledger.Prediction{}}}
 }
 
+// setMeta puts a newer metagraph in place; moved says that slots changed hands.
 func (s *State) setMeta(m *chain.Metagraph, moved bool) {
 	s.Meta = m
 	if !moved {
@@ -144,4 +150,99 @@ func (b *Book) add(p *ledger.Prediction) {
 func (b *Book) replace(i int, p *ledger.Prediction) {
 	b.byID[ledger.IDKey{Hotkey: p.Hotkey, ID: p.ID}] = p
 	b.byGame[p.Game][i] = p
+}
+
+// drop forgets a prediction whose game's predictions are all to go.
+func (b *Book) drop(game bet.GameID) {
+	for _, p := range b.byGame[game] {
+		delete(b.byID, ledger.IDKey{Hotkey: p.Hotkey, ID: p.ID})
+	}
+	delete(b.byGame, game)
+}
+
+// historyDays is the length of a ring of days: what the ledger keeps of scores,
+// and a power of two.
+const historyDays = 128
+
+// Scores are the scored days of every hotkey, and under the empty hotkey the
+// days themselves (ledger.DayKey). They are what the ledger holds, so that a
+// Scoring service that is built again finds them here.
+type Scores struct {
+	byHotkey map[chain.Hotkey]*history
+	from     bet.Day         // ledger.FactTiersFrom, 0 where no tiers were ever made
+	newest   bet.Day         // with tiers
+	stale    []ledger.DayKey // rows on disk that are too old to be here
+}
+
+// history is the scored days of one hotkey. A row is replaced, never changed.
+type history struct {
+	days [historyDays]bet.Day
+	rows [historyDays]ledger.Score
+}
+
+// at returns the row of a day, nil where there is none.
+func (h *history) at(d bet.Day) *ledger.Score {
+	if h == nil || h.days[d&(historyDays-1)] != d {
+		return nil
+	}
+	return &h.rows[d&(historyDays-1)]
+}
+
+func (s *Scores) of(h chain.Hotkey) *history {
+	x := s.byHotkey[h]
+	if x == nil {
+		x = &history{}
+		for i := range x.days {
+			x.days[i] = -1
+		}
+		s.byHotkey[h] = x
+	}
+	return x
+}
+
+// load takes in what the ledger holds.
+func (s *Scores) load(found *ledger.Validator) error {
+	for k, row := range found.Scores { // in any order: of two days in one place the newer one stays
+		x, i := s.of(k.Hotkey), k.Day&(historyDays-1)
+		switch old := x.days[i]; {
+		case old > k.Day:
+			s.stale = append(s.stale, k)
+			continue
+		case old >= 0:
+			s.stale = append(s.stale, ledger.DayKey{Day: old, Hotkey: k.Hotkey})
+		}
+		x.days[i], x.rows[i] = k.Day, row
+		if row.Tier > 0 {
+			s.newest = max(s.newest, k.Day)
+		}
+	}
+	slices.SortFunc(s.stale, func(a, b ledger.DayKey) int {
+		return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Hotkey, b.Hotkey))
+	})
+	if text, ok := found.Facts[ledger.FactTiersFrom]; ok {
+		at, err := time.Parse(time.DateOnly, text)
+		if err != nil {
+			return fmt.Errorf("fact %s: %w", ledger.FactTiersFrom, err)
+		}
+		s.from = bet.DayOf(at)
+	}
+	return nil
+}
+
+// hotkeys is everybody with a scored day, in order.
+func (s *Scores) hotkeys() []chain.Hotkey {
+	out := make([]chain.Hotkey, 0, len(s.byHotkey))
+	for h := range s.byHotkey {
+		if h != "" {
+			out = append(out, h)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// anySettled says whether a game was settled on a day.
+func (s *Scores) anySettled(d bet.Day) bool {
+	row := s.byHotkey[""].at(d)
+	return row != nil && row.Settled > 0
 }

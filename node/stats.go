@@ -41,8 +41,8 @@ func (c *core) Stats() Stats {
 	for _, h := range c.services {
 		s.Services = append(s.Services, h.Stats())
 	}
-	for _, n := range c.panics {
-		s.Panics += n
+	for i := range c.services {
+		s.Panics += c.services[i].panics
 	}
 	s.Services = append(s.Services, c.ownStats())
 	return s
@@ -53,8 +53,11 @@ func (c *core) ownStats() ServiceStats {
 		{"frames_waiting", uint64(c.inbound.Waiting())}, {"frames_shed", c.inbound.Shed()},
 		{"commits_pending", uint64(c.store.Pending())}, {"commit_bytes_pending", uint64(c.store.PendingBytes())},
 		{"commits_durable", uint64(c.store.Durable())}}}
-	if c.downErr != nil {
+	switch {
+	case c.downErr != nil:
 		s.State, s.Reason = "down", c.downErr.Error()
+	case c.closed:
+		s.State, s.Reason = "down", "closed"
 	}
 	return s
 }

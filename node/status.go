@@ -6,7 +6,8 @@ import (
 	"bettensor/sched"
 )
 
-// status writes one line for people at a fixed pace.
+// status writes one line for people at a fixed pace, and the totals into the
+// ledger.
 type status struct {
 	idle
 	named
@@ -25,6 +26,9 @@ func newStatus(c *core, s *sched.Scope, every time.Duration) *status {
 				}
 			}
 			c.log.Info("status", "events", c.loop.Events(), "commits", c.store.Durable())
+		}
+		if c.loop.Now().Sub(c.totals.saved) >= totalsEvery {
+			c.saveTotals()
 		}
 		r.Done(nil)
 	})

@@ -53,7 +53,10 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	if err != nil {
 		return nil, err
 	}
-	v := &Validator{core: newCore(l, cfg.Hotkey, p, opener), cfg: cfg, State: newState(), found: found}
+	v := &Validator{core: newCore(l, cfg.Hotkey, p, found.Common, opener), cfg: cfg, State: newState(), found: found}
+	if err := v.State.Scores.load(found); err != nil {
+		return nil, err
+	}
 	b := v.bus
 	v.topics = newTopics(b, "validator_started", "miner_connected", "miner_disconnected")
 	v.PredictionReceived = bus.NewTopic[PredictionReceived](b, "prediction_received")
@@ -68,6 +71,9 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	// The order is that of the data's way; it is also the order in which events
 	// of one topic reach the services.
 	v.State.Weights = found.Weights
+	if found.Metagraph != nil {
+		v.State.setMeta(found.Metagraph, true)
+	}
 	v.add("metagraph", func(s *sched.Scope) service {
 		return newMetagraph(v.core, s, &v.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid, axon: cfg.Axon})
 	})
@@ -81,7 +87,7 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	return v, nil
 }
 
-// refresh asks the Metagraph service for a newer metagraph.
+// refresh asks the Metagraph service, if it is up, for a newer metagraph.
 func (v *Validator) refresh() {
 	for i := range v.services {
 		if m, ok := v.services[i].service.(*metagraph); ok {

@@ -181,6 +181,22 @@ func TestResultCodecRoundTrip(t *testing.T) {
 	})
 }
 
+func TestResultHasOneForm(t *testing.T) {
+	for name, b := range map[string][]byte{
+		"success with a text":    {1, 0, 1, 'x', 0},
+		"unknown without a text": {1, 1, 0, 0},
+		"failed without a text":  {1, 2, 0, 0},
+		"another kind":           {1, 3, 1, 'x', 0},
+		"text cut short":         {1, 2, 9, 'x', 0},
+		"nothing":                {},
+		"a ticket alone":         {1},
+	} {
+		if r, err := resultCodec(number).Read(b); err == nil {
+			t.Errorf("%s: read as %+v", name, r)
+		}
+	}
+}
+
 func FuzzResult(f *testing.F) {
 	c := resultCodec(number)
 	f.Add(c.Append(nil, &Result[int64]{Ticket: 3, Res: 4}))

@@ -197,7 +197,19 @@ func TestReplayHoldsInputsAgainstTheirRecordedForm(t *testing.T) {
 	if err := rec.Close(); err != nil {
 		t.Fatal(err)
 	}
-	p, err := NewReplay(&out)
+	p, err := NewReplay(bytes.NewReader(out.Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := p.Loop().Scope("s")
+	NewInbox(s, "in", 4, number, func(*int64) { t.Error("handled") })
+	s.Close()
+	var detached *Divergence
+	if err := p.Run(); !errors.As(err, &detached) || detached.Event != 1 || detached.Why != "its service is detached here" {
+		t.Errorf("a detached service: %v", err)
+	}
+
+	p, err = NewReplay(&out)
 	if err != nil {
 		t.Fatal(err)
 	}

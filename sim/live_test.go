@@ -178,7 +178,7 @@ func TestGateLiveRunReplays(t *testing.T) {
 		defer ch.mu.Unlock()
 		ch.c.Advance(time.Now())
 		w, _ := ch.c.Weights(0)
-		return len(w.UIDs) == 1 && w.UIDs[0] == 1
+		return len(w.UIDs) == 2 && w.UIDs[0] == 1 && w.Values[0] == 65535 && w.Values[1] < 100
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()

@@ -101,8 +101,9 @@ func TestSkeletonBooks(t *testing.T) {
 	if len(b.Budgets) != 2 || len(b.Games) != 1 || !strings.Contains(b.Games[0], "finished home [1.9 4.2 3.6]") {
 		t.Errorf("budgets %q, games %q", b.Budgets, b.Games)
 	}
-	if want := (chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{65535}}); gocmp.Diff(want, b.Weights) != "" {
-		t.Errorf("weights on the chain: %v, want all on the winner", b.Weights)
+	// Two ranks in one tier: exp(7) to 1 (docs/scoring.md), so 65535/exp(7) for the loser.
+	if want := (chain.Weights{UIDs: []chain.UID{1, 2}, Values: []uint16{65535, 60}}); gocmp.Diff(want, b.Weights) != "" {
+		t.Errorf("weights on the chain: %v, want nearly all on the winner", b.Weights)
 	}
 }
 

@@ -37,6 +37,10 @@ type imager struct {
 func (m *imager) String() string { return "imager" }
 
 func (m *imager) MaybeError(op errorfs.Op) error {
+	if op.Kind == errorfs.OpLink {
+		// MemFS.Link and CrashClone can lock each other out; a checkpoint then copies.
+		return errorfs.ErrInjected
+	}
 	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || !m.busy.CompareAndSwap(false, true) {
 		return nil
 	}

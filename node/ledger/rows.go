@@ -1,6 +1,8 @@
 package ledger
 
 import (
+	"errors"
+	"math"
 	"time"
 
 	"bettensor/node/bet"
@@ -17,6 +19,10 @@ type Prediction struct {
 	// Arrived orders predictions by acceptance over all miners, from 1.
 	Arrived uint64
 }
+
+// ErrMalformed is the error of rows and keys that are long enough but hold a
+// number out of its range. Truncated ones are pack.ErrShort or store.ErrKey.
+var ErrMalformed = errors.New("ledger: malformed")
 
 // Key is the row's key.
 func (p *Prediction) Key() PredictionKey {
@@ -138,9 +144,10 @@ var (
 				for _, v := range [...]*float64{&s.CLV, &s.ROI, &s.Risk, &s.Entropy, &s.Composite, &s.OwnScore, &s.Weight} {
 					*v = r.Float()
 				}
-				s.Wagered, s.Settled = bet.Cents(r.Int()), uint32(r.Uint())
-				s.Tier = r.Byte()
-				return s, nil
+				s.Wagered = bet.Cents(r.Int())
+				settled := r.Uint()
+				s.Settled, s.Tier = uint32(settled), r.Byte()
+				return s, within(settled <= math.MaxUint32)
 			})
 		},
 	}
@@ -165,12 +172,15 @@ var (
 					return w, err
 				}
 				w.VersionKey = r.Uint()
+				ok := true
 				for n := r.Count(1); n > 0; n-- {
-					w.Salt = append(w.Salt, uint16(r.Uint()))
+					v := r.Uint()
+					ok = ok && v <= math.MaxUint16
+					w.Salt = append(w.Salt, uint16(v))
 				}
 				w.Phase = Phase(r.Byte())
 				w.Block, w.Code = chain.Block(r.Uint()), chain.Code(r.Text())
-				return w, nil
+				return w, within(ok && w.Phase <= Superseded)
 			})
 		},
 	}
@@ -226,10 +236,13 @@ var (
 				}
 				o.Wager, o.Payout = bet.Cents(r.Int()), bet.Cents(r.Int())
 				o.Made, o.Start = r.Time(), r.Time()
+				ok := o.Outcome <= bet.Tie && o.State <= bet.Pushed
 				for n := r.Count(4); n > 0; n-- {
-					o.Deliveries = append(o.Deliveries, Delivery{chain.Hotkey(r.Text()), DeliveryState(r.Byte()), bet.Code(r.Text()), r.Time()})
+					d := Delivery{chain.Hotkey(r.Text()), DeliveryState(r.Byte()), bet.Code(r.Text()), r.Time()}
+					ok = ok && d.State <= Rejected
+					o.Deliveries = append(o.Deliveries, d)
 				}
-				return o, nil
+				return o, within(ok)
 			})
 		},
 	}
@@ -265,8 +278,10 @@ var (
 		},
 		Read: func(b []byte) (PredictionKey, error) {
 			r := store.ReadKey(b)
-			k := PredictionKey{chain.Hotkey(r.Text()), bet.Day(r.Int64()), bet.GameID(r.Text()), bet.PredictionID(r.Text())}
-			return k, r.Done()
+			k := PredictionKey{Hotkey: chain.Hotkey(r.Text())}
+			day, err := readDay(&r)
+			k.Day, k.Game, k.ID = day, bet.GameID(r.Text()), bet.PredictionID(r.Text())
+			return k, errors.Join(r.Done(), err)
 		},
 	}
 	idKeyCodec = store.Codec[IDKey]{
@@ -285,8 +300,9 @@ var (
 		},
 		Read: func(b []byte) (DayKey, error) {
 			r := store.ReadKey(b)
-			k := DayKey{bet.Day(r.Int64()), chain.Hotkey(r.Text())}
-			return k, r.Done()
+			day, err := readDay(&r)
+			k := DayKey{day, chain.Hotkey(r.Text())}
+			return k, errors.Join(r.Done(), err)
 		},
 	}
 	uintKey = store.Codec[uint64]{
@@ -310,10 +326,26 @@ func textKey[T ~string]() store.Codec[T] {
 	}
 }
 
+// readDay reads a day; one that is none would be found by a scan and not by a get.
+func readDay(r *store.KeyReader) (bet.Day, error) {
+	d := r.Int64()
+	return bet.Day(d), within(int64(bet.Day(d)) == d)
+}
+
+func within(ok bool) error {
+	if !ok {
+		return ErrMalformed
+	}
+	return nil
+}
+
 // whole reads a row and refuses bytes left over.
 func whole[T any](b []byte, read func(*pack.Reader) (T, error)) (T, error) {
 	r := pack.NewReader(b)
 	v, err := read(r)
+	if short := r.Err(); short != nil { // what was read after it says nothing
+		err = short
+	}
 	if err == nil {
 		err = r.Done()
 	}

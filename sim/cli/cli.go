@@ -3,7 +3,7 @@
 // and files, calls package sim, and prints. It is an edge: it alone in the
 // simulator reads the wall clock, and only to tell how fast a run was.
 //
-// Read run.go for `sim run`, list.go for what describes scenarios, bench.go for
+// Read run.go for `sim run`, sweep.go for many seeds, list.go for what describes scenarios, bench.go for
 // `bench`. Only main calls this package.
 package cli
 
@@ -42,6 +42,6 @@ func Sim() *cli.Command {
 	return &cli.Command{
 		Name:        "sim",
 		Usage:       "run the real validator and miners in a simulated subnet",
-		Subcommands: []*cli.Command{runCommand(), validateCommand(), describeCommand(), listCommand()},
+		Subcommands: []*cli.Command{runCommand(), sweepCommand(), validateCommand(), describeCommand(), listCommand()},
 	}
 }

@@ -57,7 +57,8 @@ type loaded struct {
 	sets  []string
 }
 
-func load(c *cli.Context) (*loaded, error) {
+// load reads a scenario and its files. seeds replaces the seed of the flags.
+func load(c *cli.Context, seeds ...uint64) (*loaded, error) {
 	if c.NArg() != 1 {
 		return nil, fail(exitBad, "expected one scenario file, got %d arguments; flags come before or after it, as in: %s scenarios/quickstart.yaml --seed 7", c.NArg(), c.Command.HelpName)
 	}
@@ -68,7 +69,10 @@ func load(c *cli.Context) (*loaded, error) {
 	}
 	sets := l.sets
 	if c.IsSet("seed") {
-		sets = append(append([]string(nil), sets...), fmt.Sprintf("seed=%d", c.Uint64("seed")))
+		seeds = append(seeds, c.Uint64("seed"))
+	}
+	for _, n := range seeds {
+		sets = append(append([]string(nil), sets...), fmt.Sprintf("seed=%d", n))
 	}
 	s, problems := scenario.Parse(l.path, data, sets, sim.ScenarioOption())
 	if len(problems) > 0 {
@@ -106,6 +110,14 @@ func load(c *cli.Context) (*loaded, error) {
 	return l, nil
 }
 
+// tuneHeap lets the heap grow more between collections: a run lives for seconds
+// and makes millions of short-lived frames. GOGC in the environment wins.
+func tuneHeap() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
+
 // readFile reads a whole file, but not without end.
 func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
@@ -128,11 +140,7 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if os.Getenv("GOGC") == "" {
-		// A run lives for seconds and makes millions of short-lived frames: a
-		// larger heap is the cheapest speed there is.
-		debug.SetGCPercent(400)
-	}
+	tuneHeap()
 	out := c.App.Writer
 	opt := sim.RunOptions{Wall: time.Now}
 	var outputs closers

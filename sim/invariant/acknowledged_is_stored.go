@@ -40,6 +40,14 @@ func (r *acknowledgedIsStored) unasked(at time.Time, v *validator, o *owner, id 
 	}
 }
 
+// keyless is a row that an id does not lead to: sent again, the prediction
+// would be taken a second time.
+func (r *acknowledgedIsStored) keyless(at time.Time, v *validator, e *entry) {
+	if r.judge() {
+		r.violate(at, "%s is in the store, and its id is not", e.who(v))
+	}
+}
+
 // missing is a row that must be there and is not.
 func (r *acknowledgedIsStored) missing(at time.Time, v *validator, e *entry, why string) {
 	if e.gone {

@@ -84,8 +84,11 @@ func (s *Set) auditDay(at time.Time, v *validator, o *owner, b *dayBook, snap st
 func (s *Set) found(at time.Time, v *validator, o *owner, row *ledger.Prediction) {
 	e := v.entries[key{o.hotkey, row.ID}]
 	if e == nil {
-		s.stored.unasked(at, v, o, row.ID)
-		return
+		if s.stored.unasked(at, v, o, row.ID); o.forgot {
+			return
+		}
+		e = o.adopt(row)
+		v.entries[key{o.hotkey, row.ID}] = e
 	}
 	e.seen = v.serial
 	s.settled.early(s, at, v, e, row)
@@ -124,6 +127,9 @@ func (s *Set) auditFresh(at time.Time, v *validator, snap store.Snapshot) error 
 		switch {
 		case err != nil:
 			return err
+		case !ok && e.stored:
+			s.stored.keyless(at, v, e)
+			continue
 		case !ok:
 			s.stored.missing(at, v, e, "acknowledged, and its id is unknown")
 			continue
@@ -146,21 +152,20 @@ func (s *Set) auditFresh(at time.Time, v *validator, snap store.Snapshot) error 
 	return nil
 }
 
-// auditGames reads the rows of games that have had a result for Slack, and
-// again where the result has changed since.
+// auditGames reads the rows of games that have a result: until all follow it,
+// again once it has stood for Slack, and again where it has changed since.
 func (s *Set) auditGames(at time.Time, v *validator, snap store.Snapshot) error {
-	if at.Before(v.excused) {
-		return nil
-	}
 	for _, g := range v.played {
-		outcome, void, known := s.facts.Result(g.id, at.Add(-s.facts.Slack))
+		outcome, void, known := s.facts.Result(g.id, at)
 		if !known || g.verified && outcome == g.outcome && void == g.void {
 			continue
 		}
+		o, w, k := s.facts.Result(g.id, at.Add(-s.facts.Slack))
+		due := k && o == outcome && w == void && !at.Before(v.excused)
 		g.verified, g.outcome, g.void = true, outcome, void
 		for _, e := range g.entries {
-			if e.gone {
-				continue
+			if e.gone || e.day <= bet.DayOf(at)-ledger.RetentionDays {
+				continue // its row may go
 			}
 			k := ledger.PredictionKey{Hotkey: e.owner.hotkey, Day: e.day, Game: g.id, ID: e.id}
 			row, ok, err := ledger.Predictions.Get(snap, k)
@@ -169,6 +174,10 @@ func (s *Set) auditGames(at time.Time, v *validator, snap store.Snapshot) error 
 			}
 			if !ok {
 				s.stored.missing(at, v, e, "it was there before its game was over")
+				continue
+			}
+			if row.State != verdict(row.Outcome, outcome, void) && !due {
+				g.verified = false // it has time
 				continue
 			}
 			s.settled.due(s, at, v, e, g, &row)

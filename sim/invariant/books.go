@@ -287,6 +287,16 @@ func (s *Set) confirmation(at time.Time, v *validator, h chain.Hotkey, k *wire.C
 	}
 }
 
+// adopt makes an entry of a row that nobody submitted, so that it is said once
+// and the other invariants see it as it is.
+func (o *owner) adopt(row *ledger.Prediction) *entry {
+	e := &entry{owner: o, id: row.ID, first: row.Received.UnixNano()}
+	e.last = e.first
+	e.variants = append(e.one[:0], variant{content: content{game: string(row.Game), model: row.Model, side: row.Outcome, odds: row.Odds,
+		confidence: row.Confidence}, wager: row.Wager})
+	return e
+}
+
 // touch marks a day as one on which rows may have come.
 func (o *owner) touch(d bet.Day) { o.book(d).dirty = true }
 

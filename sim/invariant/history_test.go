@@ -27,15 +27,14 @@ var (
 
 // fixture is a game as the world knows it.
 type fixture struct {
-	start            time.Time
-	moved, movedAt   time.Time // another kick-off, known from then on
-	resultAt         time.Time
-	outcome          bet.Outcome
-	void             bool
-	corrected        bet.Outcome
-	correctedAt      time.Time
-	kept             bool // not settled by the ordinary day
-	settledByHistory bool
+	start          time.Time
+	moved, movedAt time.Time // another kick-off, known from then on
+	resultAt       time.Time
+	outcome        bet.Outcome
+	void           bool
+	corrected      bet.Outcome
+	correctedAt    time.Time
+	kept           bool // not settled by the ordinary day
 }
 
 type history struct {
@@ -50,6 +49,7 @@ type history struct {
 	rows  map[ledger.PredictionKey]*ledger.Prediction
 	keys  []ledger.PredictionKey // of rows, as they came
 	meta  *chain.Metagraph
+	alter func(ledger.DayKey, *ledger.Score) // plants a bug in scoring
 }
 
 func newHistory(t testing.TB, change ...func(*Facts)) *history {
@@ -205,7 +205,9 @@ func (x *history) settle() {
 		}
 		old := x.rows[k]
 		if next, changed := bet.Settle(&old.Prediction, &g); changed {
-			x.put(&ledger.Prediction{Prediction: next})
+			row := &ledger.Prediction{Prediction: next}
+			x.rows[k] = row
+			x.write(func(b *store.Batch) { ledger.Predictions.Put(b, k, row) })
 		}
 	}
 }
@@ -223,7 +225,11 @@ func (x *history) score() {
 						row.Wagered += p.Wager
 					}
 				}
-				ledger.Scores.Put(b, ledger.DayKey{Day: d, Hotkey: m.Hotkey}, &row)
+				k := ledger.DayKey{Day: d, Hotkey: m.Hotkey}
+				if x.alter != nil {
+					x.alter(k, &row)
+				}
+				ledger.Scores.Put(b, k, &row)
 			}
 		}
 	})

@@ -52,7 +52,7 @@ type Facts struct {
 	// ClockSkew is how far a validator's clock may be from the world's.
 	ClockSkew time.Duration
 	// Slack is how long a validator has to settle a game after its result, and
-	// then to score the day. Default 24 h: feeds are polled hourly, days are
+	// as long to score a day after its end or after it has changed. Default 24 h: feeds are polled hourly, days are
 	// scored daily. A scenario with longer outages adds them.
 	Slack time.Duration
 }
@@ -97,6 +97,7 @@ func New(f Facts, disabled map[string]string) *Set {
 	s := &Set{facts: f}
 	s.rules = []*rule{&s.budget.rule, &s.late.rule, &s.stored.rule, &s.settled.rule, &s.scored.rule,
 		&s.money.rule, &s.valid.rule, &s.rate.rule, &s.ack.rule, &s.clock.rule}
+	s.clock.last = f.Start.UnixNano() // nothing happens before
 	for i, r := range s.rules {
 		r.Doc = docs[i]
 		r.disabled = disabled[r.Name]

@@ -45,7 +45,7 @@ func TestObedientCorners(t *testing.T) {
 	x.pass(5 * time.Millisecond)
 	x.answer(a, s.ID, "")
 	// The next day has a budget of its own.
-	x.accept(a, submission("next-day", "night", bet.Home, 390))
+	x.accept(a, submission("next-day", "night", bet.Home, 380))
 
 	// Stored, and the acknowledgement never got through.
 	s = x.submit(b, submission("silent", "night", bet.Away, 10))
@@ -81,7 +81,6 @@ func TestObedientCorners(t *testing.T) {
 
 	x.days(3)
 	// Corrected three days later, and followed.
-	x.games["g3"] = x.games["night"]
 	c := x.games["g4"]
 	c.correctedAt, c.corrected = x.at.Add(time.Hour), (c.outcome+1)%2
 	x.days(6)
@@ -201,7 +200,7 @@ func TestPlanted(t *testing.T) {
 			row := *x.accept(a, submission("1", "g", bet.Home, 5))
 			row.State, row.Payout, row.Settled = bet.Lost, 0, x.at
 			x.put(&row)
-		}, wants{"settled-once": 1}},
+		}, wants{"settled-once": 1, "scored-once": 1}}, // and it counts on a day without its result
 		{"left open", func(x *history) {
 			x.game("g", 9*time.Hour, bet.Home).kept = true
 			x.accept(a, submission("1", "g", bet.Home, 5))
@@ -232,15 +231,21 @@ func TestPlanted(t *testing.T) {
 		{"scored twice", func(x *history) {
 			x.days(1)
 			d := bet.DayOf(x.at) - 1
-			x.write(func(b *storeBatch) {
-				ledger.Scores.Put(b, ledger.DayKey{Day: d - 6, Hotkey: "A"}, &ledger.Score{Settled: 1, Wagered: 1_00})
-			})
-			x.day += 0
-		}, nil}, // the day was compared before: what counts is how it stood then
+			x.alter = func(k ledger.DayKey, row *ledger.Score) {
+				if k == (ledger.DayKey{Day: d + 1, Hotkey: "A"}) { // a game of the day before
+					row.Settled++
+					row.Wagered += 300_26
+				}
+			}
+		}, wants{"scored-once": 1}},
 		{"a day is not scored", func(x *history) {
 			x.days(1)
 			d := bet.DayOf(x.at) - 1
-			x.skipScores(d, b.Hotkey)
+			x.alter = func(k ledger.DayKey, row *ledger.Score) {
+				if k == (ledger.DayKey{Day: d + 1, Hotkey: b.Hotkey}) {
+					*row = ledger.Score{}
+				}
+			}
 		}, wants{"scored-once": 1}},
 
 		{"a winner is paid a cent too much", func(x *history) {
@@ -309,6 +314,7 @@ func TestPlanted(t *testing.T) {
 		}, wants{"one-acknowledgement": 1}},
 
 		{"time goes back", func(x *history) {
+			x.set.Event(x.at, "v")
 			x.set.Event(x.at.Add(-1), "v")
 		}, wants{"virtual-time-monotone": 1}},
 	} {

@@ -24,7 +24,7 @@ func (r *scoredOnce) audit(s *Set, at time.Time, v *validator, snap store.Snapsh
 	}
 	slack := s.facts.Slack
 	for _, o := range v.order {
-		for ; !at.Before(dayEnd(o.scored).Add(2 * slack)); o.scored++ {
+		for ; !at.Before(dayEnd(o.scored).Add(slack)); o.scored++ {
 			b := o.find(o.scored)
 			if b == nil {
 				b = &dayBook{day: o.scored}

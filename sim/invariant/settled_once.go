@@ -7,7 +7,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var settledDoc = Doc{"settled-once", "No prediction is settled before its game has a result; a day after the result each is settled as the result says, on the result's day; and a corrected result is followed."}
+var settledDoc = Doc{"settled-once", "No prediction is settled before its game has a result; in time after the result each is settled as the result says, on the result's day; and a corrected result is followed."}
 
 type settledOnce struct{ rule }
 
@@ -38,24 +38,17 @@ func (r *settledOnce) early(s *Set, at time.Time, v *validator, e *entry, row *l
 	r.violate(at, "%s is %s, and no result says so", e.who(v), row.State)
 }
 
-// due looks at a row whose result has been known for a day. at the result may
-// have been corrected, and the row may follow either.
+// due looks at a row that follows the result, or has had its time to.
 func (r *settledOnce) due(s *Set, at time.Time, v *validator, e *entry, g *game, row *ledger.Prediction) {
 	if !r.judge() {
 		return
 	}
-	want := verdict(row.Outcome, g.outcome, g.void)
-	outcome, void, known := s.facts.Result(g.id, at)
-	corrected := !known || outcome != g.outcome || void != g.void
-	switch {
-	case row.State == bet.Open && known:
-		r.violate(at, "%s is open, and its result has been known since %s at least", e.who(v), at.Add(-s.facts.Slack).Format(time.RFC3339))
-	case row.State != want && !corrected, row.State != want && known && row.State != verdict(row.Outcome, outcome, void):
-		r.violate(at, "%s is %s and should be %s", e.who(v), row.State, want)
-	case row.State == bet.Open:
+	switch want := verdict(row.Outcome, g.outcome, g.void); {
+	case row.State != want:
+		r.violate(at, "%s is %s and should be %s, since %s at least", e.who(v), row.State, want, at.Add(-s.facts.Slack).Format(time.RFC3339))
 	case row.Settled.IsZero():
 		r.violate(at, "%s is %s on no day", e.who(v), row.State)
-	case s.facts.ResultAt != nil && !void && !corrected:
+	case s.facts.ResultAt != nil && !g.void:
 		if t, ok := s.facts.ResultAt(g.id, at); ok && bet.DayOf(t) != bet.DayOf(row.Settled) {
 			r.violate(at, "%s is settled on %s, and the result is of %s", e.who(v), bet.DayOf(row.Settled), bet.DayOf(t))
 		}

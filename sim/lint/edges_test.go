@@ -48,7 +48,7 @@ var exceptions = []struct {
 	{"node/cli", system, "reads arguments and files, prints"},
 	{"sim/localnet", clock | thread | system, "many nodes on real sockets"},
 	{"sim/bench", clock | thread, "measures"},
-	{"sim/cli", clock | system, "reads arguments and files, prints, and tells how fast a run was"},
+	{"sim/cli", clock | thread | system, "reads arguments and files, prints, tells how fast a run was; sweeps run worlds side by side"},
 }
 
 func excepted(file string, kind touch) (at string, ok bool) {

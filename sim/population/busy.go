@@ -20,7 +20,6 @@ type busy struct {
 // slot is the time from one wager to the next.
 func (m *busy) slot() time.Duration { return 24 * time.Hour / time.Duration(m.picks) }
 
-
 func (m *busy) Wake(now time.Time, _ *model.Book) time.Time {
 	into := now.Sub(bet.DayOf(now).Start()) - m.offset
 	n := into/m.slot() + 1

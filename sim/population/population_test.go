@@ -336,7 +336,7 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s: %v", k.Name, err)
 		}
 	}
-	want := []string{"skilled", "sharp", "average", "random", "favourite", "late", "copycat", "underbudget", "idle"}
+	want := []string{"skilled", "sharp", "average", "random", "favourite", "late", "copycat", "underbudget", "busy", "idle"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Error(d)
 	}

@@ -213,7 +213,7 @@ network:
 		{"seed=[", `--set seed: not YAML: did not find expected node content while parsing a flow node`},
 		{"node={heartbeat: -1s, hartbeat: 1s}", "--set node: node.hartbeat: unknown key (did you mean \"heartbeat\"?)\n--set node: node.heartbeat: expected a duration from 1s to 1d, got \"-1s\""},
 		{"miners.late.parameters.kelly=1", `--set miners.late.parameters.kelly: unknown key for late (have: daily, before)`},
-		{"miners.late.kind=lat", `--set miners.late.kind: expected one of skilled, sharp, average, random, favourite, late, copycat, underbudget, idle, got "lat" (did you mean "late"?)`},
+		{"miners.late.kind=lat", `--set miners.late.kind: expected one of skilled, sharp, average, random, favourite, late, copycat, underbudget, busy, idle, got "lat" (did you mean "late"?)`},
 	} {
 		t.Run(tt.set, func(t *testing.T) {
 			_, problems := scenario.Parse("x.yaml", []byte(file), []string{tt.set}, options())
