@@ -22,10 +22,12 @@ func main() {
 		stop() // a second signal ends the program at once
 	}()
 	app := &cli.App{
-		Name:     "bettensor",
-		Usage:    "node software for the Bettensor subnet, and the simulator it can be trusted by",
-		Version:  version(),
-		Commands: []*cli.Command{sim.Sim(), sim.Bench(), node.Score(), node.Store()},
+		Name:    "bettensor",
+		Usage:   "node software for the Bettensor subnet, and the simulator it can be trusted by",
+		Version: version(),
+		// A value may hold commas: --set 'network={loss: 0.1, jitter: 0s}'.
+		DisableSliceFlagSeparator: true,
+		Commands:                  []*cli.Command{sim.Sim(), sim.Bench(), node.Score(), node.Store()},
 	}
 	node.Prepare(app, map[string]node.Code{"sim": node.Other, "bench": node.Other})
 	os.Exit(node.Exit(app.RunContext(ctx, node.Arrange(app, os.Args)), os.Stderr))

@@ -20,8 +20,9 @@ const (
 // controlRoom is what a control frame takes, so that it is made in one piece.
 const controlRoom = 384
 
-// pageBytes of one game_update: what a slow link takes without holding up a
-// confirmation behind it.
+// pageGames is how many games go into one game_update at most: what a slow link
+// takes without holding up a confirmation behind it. Long names make it fewer
+// (wire.PageLen).
 const pageGames = 100
 
 // communication is the validator's Communication service: sessions with miners.
@@ -34,7 +35,6 @@ type communication struct {
 	scope    *sched.Scope
 	sessions map[wire.Conn]*session
 	byHotkey map[chain.Hotkey]*session
-	auths    wire.AuthNonces
 	scan     *sched.Timer
 	stats    struct {
 		opened, refused, replaced, timedOut   uint64
@@ -55,6 +55,9 @@ type session struct {
 }
 
 func newCommunication(v *Validator, s *sched.Scope) *communication {
+	if v.opened.IsZero() {
+		v.opened = v.loop.Wall()
+	}
 	c := &communication{named: "communication", v: v, scope: s,
 		sessions: map[wire.Conn]*session{}, byHotkey: map[chain.Hotkey]*session{}}
 	c.scan = s.Timer("sessions", c.sweep)
@@ -86,6 +89,9 @@ func (c *communication) receive(e *wire.Event) {
 		c.stats.opened++
 		now := c.v.loop.Now()
 		c.sessions[e.Conn] = &session{conn: e.Conn, remote: e.Remote, since: now, heard: now}
+		if at, _ := c.scan.Armed(); at.Sub(now) > c.v.cfg.AuthDeadline {
+			c.scan.Arm(c.v.cfg.AuthDeadline)
+		}
 	case wire.Closed:
 		c.forget(e.Conn, string(e.Raw))
 	case wire.Received:
@@ -99,7 +105,7 @@ func (c *communication) frame(s *session, e *wire.Event) {
 	c.stats.frames++
 	m := &e.Message
 	if e.Err != nil {
-		c.refuse(s, e.Err)
+		c.refuse(s, m, e.Err)
 		return
 	}
 	now, wall := c.v.loop.Now(), c.v.loop.Wall()
@@ -108,15 +114,15 @@ func (c *communication) frame(s *session, e *wire.Event) {
 		return
 	}
 	if m.Sender != s.hotkey {
-		c.refuse(s, wire.ErrSignature)
+		c.refuse(s, m, wire.ErrSignature)
 		return
 	}
 	if err := wire.DefaultFresh.Check(m.Timestamp, wall); err != nil {
-		c.refuse(s, err)
+		c.refuse(s, m, err)
 		return
 	}
 	if err := s.nonces.Accept(m.Nonce); err != nil {
-		c.refuse(s, err)
+		c.refuse(s, m, err)
 		return
 	}
 	s.heard = now
@@ -135,31 +141,37 @@ func (c *communication) frame(s *session, e *wire.Event) {
 
 // authenticate takes the first frame of a connection.
 func (c *communication) authenticate(s *session, m *wire.Message, wall time.Time) {
-	text, err := wire.TextInvalidAuth, error(nil)
+	if c.v.State.Meta == nil {
+		c.turnAway(s, nil, wire.CloseRestart, "who is registered is not known yet")
+		return
+	}
+	text, code, err := wire.TextInvalidAuth, wire.CloseAuth, error(nil)
 	switch {
 	case m.Kind != wire.Auth || m.Validator != c.v.hotkey:
 		err = wire.ErrShape // an auth that names no validator could be replayed to another one
+	case m.Timestamp.Before(c.v.opened.Add(-wire.DefaultFresh.Future)):
+		// The nonces of an earlier run are forgotten, so nothing of then is taken.
+		err = wire.ErrStale
 	default:
 		err = wire.DefaultFresh.Check(m.Timestamp, wall)
 	}
 	if err == nil {
-		err = c.auths.Accept(m.Sender, m.Nonce, wall)
-	}
-	if err == nil {
+		// Before its nonce is remembered: strangers must not fill that memory.
 		if _, ok := c.v.State.UID(m.Sender); !ok {
-			text, err = wire.TextUnregistered, wire.ErrShape
+			text, code, err = wire.TextUnregistered, wire.CloseUnregistered, wire.ErrShape
 		}
 	}
+	if err == nil {
+		err = c.v.auths.Accept(m.Sender, m.Nonce, wall)
+	}
 	if err != nil {
-		c.count(err)
-		c.stats.refused++
 		c.send(s, wire.AppendStatus(nil, text))
-		c.v.hangUp(s.conn, wire.ClosePolicy, text)
+		c.turnAway(s, err, code, text)
 		return
 	}
 	if old := c.byHotkey[m.Sender]; old != nil {
 		c.stats.replaced++
-		c.v.hangUp(old.conn, wire.CloseNormal, "New connection established")
+		c.v.hangUp(old.conn, wire.CloseNormal, wire.ReasonReplaced)
 		c.forget(old.conn, "replaced")
 	}
 	s.hotkey = m.Sender
@@ -167,9 +179,7 @@ func (c *communication) authenticate(s *session, m *wire.Message, wall time.Time
 	c.v.connected.Publish(PeerConnected{Conn: s.conn, Hotkey: s.hotkey, Remote: s.remote})
 	c.send(s, wire.AppendWelcome(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall)))
 	now := c.v.loop.Now()
-	open := c.v.State.SortedGames(func(g *bet.Game) bool {
-		return g.Start.After(now.Add(-gamesBack)) && g.Start.Before(now.Add(gamesAhead))
-	})
+	open := c.v.State.gamesFrom(now.Add(-gamesBack), func(g *bet.Game) bool { return g.Start.Before(now.Add(gamesAhead)) })
 	for _, frame := range c.pages(open) {
 		c.send(s, frame)
 	}
@@ -208,16 +218,19 @@ func (c *communication) broadcast(games []*bet.Game) {
 
 // pages encodes games once for whoever will get them.
 func (c *communication) pages(games []*bet.Game) [][]byte {
+	all := make([]bet.Game, len(games))
+	for i, g := range games {
+		all[i] = *g
+	}
+	var cut [][]bet.Game
+	for len(all) > 0 {
+		n := wire.PageLen(all[:min(len(all), pageGames)])
+		cut, all = append(cut, all[:n]), all[n:]
+	}
 	wall := c.v.loop.Wall()
-	total := (len(games) + pageGames - 1) / pageGames
-	var frames [][]byte
-	page := make([]bet.Game, 0, min(len(games), pageGames))
-	for i := 0; i < len(games); i += pageGames {
-		page = page[:0]
-		for _, g := range games[i:min(i+pageGames, len(games))] {
-			page = append(page, *g)
-		}
-		frames = append(frames, wire.AppendGameUpdate(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), page, i/pageGames+1, total))
+	frames := make([][]byte, len(cut))
+	for i, page := range cut {
+		frames[i] = wire.AppendGameUpdate(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), page, i+1, len(cut))
 	}
 	return frames
 }
@@ -227,12 +240,31 @@ func (c *communication) send(s *session, frame []byte) {
 	c.v.send(s.conn, frame)
 }
 
-func (c *communication) refuse(s *session, err error) {
-	c.count(err)
+// refuse answers a frame that is no message to be taken. The answer is signed
+// where the sender is proved.
+func (c *communication) refuse(s *session, m *wire.Message, err error) {
 	if s.hotkey == "" {
-		c.stats.refused++
-		c.v.hangUp(s.conn, wire.ClosePolicy, wire.TextInvalidAuth)
+		c.turnAway(s, err, wire.CloseAuth, wire.TextInvalidAuth)
+		return
 	}
+	c.count(err)
+	wall := c.v.loop.Wall()
+	switch err {
+	case wire.ErrJSON:
+		c.send(s, wire.AppendError(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), wire.TextInvalidJSON))
+	case wire.ErrUnknownType:
+		c.send(s, wire.AppendError(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), wire.TextUnknownType+m.Text))
+	default:
+		c.send(s, wire.AppendError(nil, nil, wall, "", wire.TextInvalidMessage))
+	}
+}
+
+// turnAway ends a connection that has no session. Nothing more of it is taken.
+func (c *communication) turnAway(s *session, err error, code int, reason string) {
+	c.count(err)
+	c.stats.refused++
+	c.v.hangUp(s.conn, code, reason)
+	delete(c.sessions, s.conn)
 }
 
 func (c *communication) count(err error) {
@@ -272,12 +304,12 @@ func (c *communication) sweep() {
 			next = c.v.cfg.AuthDeadline
 			if now.Sub(s.since) >= c.v.cfg.AuthDeadline {
 				c.stats.timedOut++
-				c.v.hangUp(s.conn, wire.ClosePolicy, "no authentication in time")
+				c.v.hangUp(s.conn, wire.CloseAuth, "no authentication in time")
 				c.forget(s.conn, "no authentication in time")
 			}
 		} else if now.Sub(s.heard) >= c.v.cfg.SessionTimeout {
 			c.stats.timedOut++
-			c.v.hangUp(s.conn, wire.CloseNormal, "Connection timeout")
+			c.v.hangUp(s.conn, wire.CloseNormal, wire.ReasonTimeout)
 			c.forget(s.conn, "timeout")
 		}
 	}
@@ -287,7 +319,7 @@ func (c *communication) sweep() {
 func (c *communication) dropUnregistered() {
 	for _, s := range c.ordered() {
 		if _, ok := c.v.State.UID(s.hotkey); s.hotkey != "" && !ok {
-			c.v.hangUp(s.conn, wire.ClosePolicy, wire.TextUnregistered)
+			c.v.hangUp(s.conn, wire.CloseUnregistered, wire.ReasonUnregistered)
 			c.forget(s.conn, "deregistered")
 		}
 	}

@@ -79,7 +79,7 @@ func (idle) start()              {}
 func (idle) durable(store.Seq)   {}
 func (idle) receive(*wire.Event) {}
 
-func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, found ledger.Common, opener func() *wire.Opener) *core {
+func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, found ledger.Node, opener func() *wire.Opener) *core {
 	c := &core{loop: l, ports: p, hotkey: hotkey, log: p.Log, totals: totals{before: found.Counters},
 		rebuilds: sched.Backoff{Base: time.Second, Cap: time.Minute}}
 	if c.log == nil {

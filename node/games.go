@@ -30,8 +30,8 @@ type games struct {
 	run     *sched.Run
 	since   time.Time
 	pending []gameNews
-	stats   struct{ polls, changed, refused uint64 }
-	refusal string // the last one, for people
+	stats   struct{ polls, changed, refused, forgotten uint64 }
+	lastErr string // of the last poll, "" where it was answered
 }
 
 type gameNews struct {
@@ -45,10 +45,12 @@ func newGames(v *Validator, s *sched.Scope) *games {
 	for i := range v.found.Games {
 		known := &v.found.Games[i]
 		v.State.putGame(known)
-		if known.Updated.After(g.since) {
+		// News dated ahead of our clock must not hide what comes before it.
+		if known.Updated.After(g.since) && !known.Updated.After(v.loop.Now()) {
 			g.since = known.Updated
 		}
 	}
+	v.daily(s, "forget_games", g.forget)
 	g.port = sched.NewPort(s, sched.PortConfig[feed.Request, feed.Batch]{
 		Name: "feed", Deadline: v.cfg.FeedDeadline, Limit: 1,
 		Request: func(dst []byte, q *feed.Request) []byte { return q.Append(dst) },
@@ -74,9 +76,12 @@ func newGames(v *Validator, s *sched.Scope) *games {
 func (g *games) done(_ sched.Ticket, _ feed.Request, b feed.Batch, err error) {
 	run := g.run
 	g.run = nil
+	g.lastErr = ""
 	if err == nil {
 		g.stats.polls++
 		g.learn(&b)
+	} else {
+		g.lastErr = err.Error()
 	}
 	if run != nil {
 		run.Done(err)
@@ -92,7 +97,6 @@ func (g *games) learn(b *feed.Batch) {
 		next, change, err := feed.Merge(old, *in)
 		if err != nil {
 			g.stats.refused++
-			g.refusal = err.Error()
 			g.v.log.Warn("news refused", "game_id", in.ID, "err", err)
 			continue
 		}
@@ -111,8 +115,12 @@ func (g *games) learn(b *feed.Batch) {
 			news.settled = append(news.settled, game)
 		}
 	}
-	if b.At.After(g.since) {
-		g.since = b.At
+	at := b.At
+	if now := g.v.loop.Now(); at.After(now) {
+		at = now
+	}
+	if at.After(g.since) {
+		g.since = at
 	}
 	if len(news.update.Games) == 0 {
 		return
@@ -130,4 +138,25 @@ func (g *games) durable(upTo store.Seq) {
 			g.v.GameSettled.Publish(GameSettled{game})
 		}
 	}
+}
+
+// forget drops games that are over, or were never played, and on which no
+// prediction is held any more.
+func (g *games) forget(today bet.Day) (more bool) {
+	before := today - ledger.RetentionDays
+	b := g.v.store.Batch()
+	for _, old := range g.v.State.SortedGames(func(x *bet.Game) bool {
+		return max(bet.DayOf(x.Start), bet.DayOf(x.ResultAt)) < before && len(g.v.State.Book.Game(x.ID)) == 0 &&
+			bet.DayOf(x.Updated) < before
+	}) {
+		if b.Len() >= forgetRows {
+			more = true
+			break
+		}
+		g.v.State.dropGame(old.ID)
+		ledger.Games.Delete(b, old.ID)
+		g.stats.forgotten++
+	}
+	g.v.store.Commit(b)
+	return more
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"bettensor/node/chain"
+	"bettensor/node/ledger"
 	"bettensor/node/pack"
 	"bettensor/sched"
 )
@@ -24,8 +25,22 @@ type metagraph struct {
 	task  *sched.Task
 	run   *sched.Run
 	serve sched.Ticket // of the announcement under way, 0 for none
+	hold  time.Time    // no announcement before
+	kept  time.Time    // when the ledger's copy was written
 	stats struct{ syncs, stale, served, refused uint64 }
+
+	lastErr string // of the last sync, "" where it was answered
 }
+
+const (
+	// serveAgain is the least time between two announcements that the chain has
+	// answered: one that was accepted shows only at a finalised block, and one
+	// that was refused is refused again until somebody has acted.
+	serveAgain = 10 * time.Minute
+	// keepMetagraph is how old the ledger's copy may be while nothing changes that
+	// a start needs.
+	keepMetagraph = 24 * time.Hour
+)
 
 type metagraphConfig struct {
 	every, deadline time.Duration
@@ -68,9 +83,11 @@ func (m *metagraph) done(t sched.Ticket, req chain.Request, r chain.Reply, err e
 		case err != nil:
 			m.core.log.Warn("axon announcement: outcome unknown until the next sync", "err", err)
 		case r.Code != chain.OK:
+			m.hold = m.core.loop.Now().Add(serveAgain)
 			m.stats.refused++
 			m.core.log.Warn("axon announcement refused", "code", r.Code, "fix", r.Code.Advice())
 		default:
+			m.hold = m.core.loop.Now().Add(serveAgain)
 			m.stats.served++
 		}
 		return
@@ -83,8 +100,11 @@ func (m *metagraph) done(t sched.Ticket, req chain.Request, r chain.Reply, err e
 	if err == nil && r.Metagraph == nil {
 		err = errors.New("sync answered without a metagraph")
 	}
+	m.lastErr = ""
 	if err == nil {
 		m.learn(r.Metagraph)
+	} else {
+		m.lastErr = err.Error()
 	}
 	if run != nil {
 		run.Done(err)
@@ -93,7 +113,7 @@ func (m *metagraph) done(t sched.Ticket, req chain.Request, r chain.Reply, err e
 
 func (m *metagraph) learn(meta *chain.Metagraph) {
 	old := m.state.Meta
-	if old != nil && meta.Block < old.Block {
+	if m.stats.syncs > 0 && meta.Block < old.Block {
 		m.stats.stale++ // an endpoint behind the one we asked before
 		return
 	}
@@ -108,16 +128,41 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 			changed = append(changed, SlotChange{UID: chain.UID(i), Old: was, New: meta.Neurons[i].Hotkey})
 		}
 	}
-	m.state.setMeta(meta, old == nil || len(changed) > 0 || len(old.Neurons) != len(meta.Neurons))
+	moved := old == nil || len(changed) > 0 || len(old.Neurons) != len(meta.Neurons)
+	m.state.setMeta(meta, moved)
+	m.keep(meta, moved || served(old, meta))
 	m.core.metagraph.Publish(MetagraphUpdated{Meta: meta, Changed: changed})
 	m.announce(meta)
+}
+
+// served says whether somebody's permit or address differs in two metagraphs.
+func served(old, meta *chain.Metagraph) bool {
+	for i := range meta.Neurons {
+		if a, b := &old.Neurons[i], &meta.Neurons[i]; a.Permit != b.Permit || a.Axon != b.Axon {
+			return true
+		}
+	}
+	return false
+}
+
+// keep writes the metagraph for a start without a chain: when a slot, a permit
+// or an address has changed, and once a day.
+func (m *metagraph) keep(meta *chain.Metagraph, changed bool) {
+	now := m.core.loop.Now()
+	if !changed && now.Sub(m.kept) < keepMetagraph {
+		return
+	}
+	m.kept = now
+	b := m.core.store.Batch()
+	ledger.Metagraphs.Put(b, ledger.MetagraphKey, meta)
+	m.core.store.Commit(b)
 }
 
 // announce serves our axon where the chain shows another one. An axon that is
 // already shown is not served again: that would hit the serving limit.
 func (m *metagraph) announce(meta *chain.Metagraph) {
 	uid, ok := m.state.UID(m.core.hotkey)
-	if !ok || m.cfg.axon == (chain.Axon{}) || m.serve != 0 || meta.Neurons[uid].Axon == m.cfg.axon {
+	if !ok || m.cfg.axon == (chain.Axon{}) || m.serve != 0 || m.core.loop.Now().Before(m.hold) || meta.Neurons[uid].Axon == m.cfg.axon {
 		return
 	}
 	m.serve = m.port.Start(chain.Request{Op: chain.OpServeAxon, Hotkey: m.core.hotkey, Axon: m.cfg.axon})

@@ -39,7 +39,7 @@ func NewMiner(l *sched.Loop, cfg MinerConfig, p Ports, m model.Model, opener fun
 	if err != nil {
 		return nil, err
 	}
-	n := &Miner{core: newCore(l, cfg.Hotkey, p, found.Common, opener), cfg: cfg, State: newState(), model: m, found: found}
+	n := &Miner{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(), model: m, found: found}
 	b := n.bus
 	n.topics = newTopics(b, "miner_started", "validator_connected", "validator_disconnected")
 	n.GameNews = bus.NewTopic[GameNews](b, "game_update")

@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -28,6 +29,7 @@ type minerCommunication struct {
 	links  []*link // by validator's hotkey
 	byConn map[wire.Conn]*link
 	resend *sched.Timer
+	held   int // predictions that waited for a quote when sendAll looked last
 	stats  struct {
 		dials, welcomes, refusals, lost, foreign    uint64
 		submitted, resubmitted, confirmed, rejected uint64
@@ -35,6 +37,16 @@ type minerCommunication struct {
 	}
 	errors [wire.Errors]uint64
 }
+
+// A prediction is made at what some validator offers. Another one, whose feed is
+// a poll behind, would refuse it for good.
+const (
+	// quoteWait is how long a prediction waits at most for the validator's own
+	// quote before it is sent all the same: a poll of the feed, and slack.
+	quoteWait = 15 * time.Minute
+	// quoteLead before the start it is sent whatever the quote.
+	quoteLead = 2 * time.Minute
+)
 
 type linkState uint8
 
@@ -56,8 +68,9 @@ type link struct {
 	attempts int
 	heard    time.Time
 	since    time.Time
-	timer    *sched.Timer // dial again, give up on a welcome, or heartbeat
-	gone     bool         // no longer a validator
+	told     map[bet.GameID]bet.Odds // what this validator offers, by its own word in this session
+	timer    *sched.Timer            // dial again, give up on a welcome, or heartbeat
+	gone     bool                    // no longer a validator
 }
 
 func newMinerCommunication(n *Miner, s *sched.Scope) *minerCommunication {
@@ -166,7 +179,7 @@ func (c *minerCommunication) receive(e *wire.Event) {
 		if l.state != dialling {
 			return
 		}
-		l.state, l.nonces = authenticating, wire.NonceWindow{}
+		l.state, l.nonces, l.told = authenticating, wire.NonceWindow{}, map[bet.GameID]bet.Odds{}
 		wall := c.n.loop.Wall()
 		c.send(l, wire.AppendAuth(nil, c.n.ports.Signer, wall, c.n.nonces.Next(wall), l.hotkey))
 	case wire.Closed:
@@ -185,7 +198,7 @@ func (c *minerCommunication) frame(l *link, e *wire.Event) {
 		c.count(e.Err)
 		return
 	}
-	if m.Kind == wire.Status { // unsigned: it can only make us come back later
+	if m.Sender == "" { // an unsigned refusal: anybody may have sent it, so it changes nothing
 		c.stats.refusals++
 		return
 	}
@@ -210,6 +223,10 @@ func (c *minerCommunication) frame(l *link, e *wire.Event) {
 	}
 	switch m.Kind {
 	case wire.GameUpdate:
+		l.learn(m.Games)
+		if c.held > 0 {
+			c.sendAll()
+		}
 		c.n.GameNews.Publish(GameNews{Validator: string(l.hotkey), Games: m.Games})
 	case wire.ConfirmationMessage:
 		c.confirmed(l, &m.Confirmation)
@@ -235,10 +252,40 @@ func (c *minerCommunication) welcomed(l *link) {
 	c.sendAll()
 }
 
+// learn notes what the validator offers.
+func (l *link) learn(games []bet.Game) {
+	for i := range games {
+		if g := &games[i]; g.Status == bet.Scheduled && g.Active {
+			l.told[g.ID] = g.Odds
+		} else {
+			delete(l.told, g.ID)
+		}
+	}
+}
+
+// quotes says whether the validator offers what a prediction takes, and until
+// when to wait for that.
+func (l *link) quotes(o *outgoing) (bool, time.Time) {
+	s := &o.Submission
+	odds, ok := l.told[s.Game]
+	for i, want := range [...]float64{s.OddsA.Number, s.OddsB.Number, s.OddsTie.Number} {
+		ok = ok && math.Abs(odds[i]-want) <= bet.OddsTolerance
+	}
+	until, start := l.since.Add(quoteWait), o.Start.Add(-quoteLead)
+	if made := o.Made.Add(quoteWait); made.After(until) {
+		until = made
+	}
+	if start.Before(until) {
+		until = start
+	}
+	return ok, until
+}
+
 // sendAll sends over every ready link what is due there, and plans the next look.
 func (c *minerCommunication) sendAll() {
 	now := c.n.loop.Now()
 	var next time.Time
+	c.held = 0
 	c.n.box.open(now, func(o *outgoing) {
 		for _, l := range c.links {
 			if l.state != ready || o.final(l.hotkey) {
@@ -248,6 +295,14 @@ func (c *minerCommunication) sendAll() {
 			if t == nil {
 				t = &try{}
 				o.tries[l.hotkey] = t
+			}
+			if t.attempts == 0 { // a repetition is for a confirmation that was lost
+				if ok, until := l.quotes(o); !ok && until.After(now) {
+					c.held++
+					t.next = until
+				} else {
+					t.next = now
+				}
 			}
 			if !t.next.After(now) {
 				c.submit(l, o, t)
@@ -327,7 +382,8 @@ func (c *minerCommunication) count(err error) {
 	}
 }
 
-// Confirmations of a prediction by hotkey: what a miner knows of its outbox.
+// Deliveries are the validators' final words on one of the miner's predictions,
+// in the order they came.
 func (n *Miner) Deliveries(id bet.PredictionID) []ledger.Delivery {
 	if o := n.box.byID[id]; o != nil {
 		return o.Deliveries
@@ -344,7 +400,7 @@ func (c *minerCommunication) Stats() ServiceStats {
 	}
 	s := ServiceStats{Name: c.name(), Counts: []Count{
 		{"validators", uint64(len(c.links))}, {"connected", up}, {"dials", c.stats.dials}, {"welcomes", c.stats.welcomes},
-		{"refusals", c.stats.refusals}, {"lost", c.stats.lost}, {"foreign", c.stats.foreign}, {"submitted", c.stats.submitted},
+		{"refusals", c.stats.refusals}, {"lost", c.stats.lost}, {"waiting_for_quote", uint64(c.held)}, {"foreign", c.stats.foreign}, {"submitted", c.stats.submitted},
 		{"resubmitted", c.stats.resubmitted}, {"confirmed", c.stats.confirmed}, {"rejected", c.stats.rejected},
 		{"heartbeats", c.stats.heartbeats}, {"acks", c.stats.acks}}}
 	for i, n := range c.errors {

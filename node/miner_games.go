@@ -23,11 +23,19 @@ type minerGames struct {
 	idle
 	named
 	n     *Miner
-	prune *sched.Timer
+	kept  []keptGame // on disk
 	stats struct{ told, changed, refused uint64 }
 }
 
-// gamesKept is how long after its start a game stays in memory.
+// keptGame is a resulted game that the ledger holds.
+type keptGame struct {
+	id    bet.GameID
+	start time.Time
+}
+
+// gamesKept is how long after its start a game stays in memory, beside those
+// that predictions are open on: longer than validators tell of it. Models keep
+// what they learn from it themselves.
 const gamesKept = 10 * 24 * time.Hour
 
 func newMinerGames(n *Miner, s *sched.Scope) *minerGames {
@@ -35,17 +43,16 @@ func newMinerGames(n *Miner, s *sched.Scope) *minerGames {
 	for i := range n.found.Games {
 		known := &n.found.Games[i]
 		n.State.putGame(known)
+		g.kept = append(g.kept, keptGame{known.ID, known.Start})
 	}
 	now := n.loop.Now()
 	for _, known := range n.State.SortedGames(func(*bet.Game) bool { return true }) {
 		n.model.Observe(now, known)
 	}
-	g.prune = s.Timer("prune", g.forget)
+	n.daily(s, "forget_games", g.forget)
 	n.GameNews.Subscribe(s, g.learn)
 	return g
 }
-
-func (g *minerGames) start() { g.prune.Arm(24 * time.Hour) }
 
 func (g *minerGames) learn(e *GameNews) {
 	var update GamesUpdated
@@ -70,6 +77,9 @@ func (g *minerGames) learn(e *GameNews) {
 			// Models that learn from results find them here after a restart; what
 			// is still open is told again by every validator.
 			ledger.Games.Put(batch, game.ID, game)
+			if old == nil || !old.Resulted() {
+				g.kept = append(g.kept, keptGame{game.ID, game.Start})
+			}
 		}
 		update.Games = append(update.Games, game)
 		update.Changes = append(update.Changes, change)
@@ -82,15 +92,29 @@ func (g *minerGames) learn(e *GameNews) {
 	}
 }
 
-func (g *minerGames) forget() {
-	before := g.n.loop.Now().Add(-gamesKept)
-	for _, old := range g.n.State.SortedGames(func(x *bet.Game) bool { return x.Start.Before(before) }) {
+// forget drops games from memory soon, and from the disk when no model can want
+// them any more (ledger.ResultDays).
+func (g *minerGames) forget(today bet.Day) (more bool) {
+	before := today.Start().Add(-gamesKept)
+	for _, old := range g.n.State.SortedGames(func(x *bet.Game) bool { return x.Start.Before(before) && !g.n.box.waits(x.ID) }) {
 		g.n.State.dropGame(old.ID)
 	}
-	g.prune.Arm(24 * time.Hour)
+	b := g.n.store.Batch()
+	left := g.kept[:0]
+	for _, x := range g.kept {
+		if b.Len() < forgetRows && bet.DayOf(x.start) < today-ledger.ResultDays {
+			ledger.Games.Delete(b, x.id)
+		} else {
+			left = append(left, x)
+		}
+	}
+	clear(g.kept[len(left):])
+	g.kept, more = left, b.Len() >= forgetRows
+	g.n.store.Commit(b)
+	return more
 }
 
 func (g *minerGames) Stats() ServiceStats {
 	return ServiceStats{Name: g.name(), State: "ok", Counts: []Count{
-		{"known", uint64(len(g.n.State.Games))}, {"told", g.stats.told}, {"changed", g.stats.changed}, {"refused", g.stats.refused}}}
+		{"known", uint64(len(g.n.State.Games))}, {"told", g.stats.told}, {"changed", g.stats.changed}, {"refused", g.stats.refused}, {"kept", uint64(len(g.kept))}}}
 }

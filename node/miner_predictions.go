@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"bettensor/node/bet"
+	"bettensor/node/feed"
 	"bettensor/node/ledger"
 	"bettensor/node/model"
 	"bettensor/sched"
@@ -24,8 +25,9 @@ type minerPredictions struct {
 	wake    *sched.Timer
 	asked   time.Time
 	pending []pickedBatch
-	stats   struct{ asked, picks, cut, settled uint64 }
+	stats   struct{ asked, picks, cut, settled, forgotten uint64 }
 	acc     accuracy
+	dropped accuracy // of settled rows that were forgotten, part of acc
 }
 
 type pickedBatch struct {
@@ -42,8 +44,8 @@ func newMinerPredictions(n *Miner, s *sched.Scope) *minerPredictions {
 		r.Done(nil)
 	})
 	n.topics.games.Subscribe(s, func(e *GamesUpdated) {
-		for _, g := range e.Games {
-			if g.Resulted() {
+		for i, g := range e.Games {
+			if g.Resulted() || e.Changes[i].Has(feed.Corrected) {
 				p.settle(g)
 			}
 		}
@@ -51,14 +53,23 @@ func newMinerPredictions(n *Miner, s *sched.Scope) *minerPredictions {
 			p.think.Arm(n.cfg.ThinkDelay)
 		}
 	})
+	n.daily(s, "forget_predictions", p.forget)
+	p.dropped.parse(n.found.Facts[ledger.FactAccuracy])
+	p.acc = p.dropped
 	for _, o := range n.box.rows {
 		p.acc.outcome(o.State, o.Confidence, o.Odds, o.Closing, o.Wager, o.Payout, 1)
 	}
 	return p
 }
 
-// start tells again, after a restart, what is open.
-func (p *minerPredictions) start() { p.think.Arm(p.n.cfg.ThinkDelay) }
+// start settles what was known before a crash and not yet settled, and has the
+// model asked about what is open.
+func (p *minerPredictions) start() {
+	for _, g := range p.n.State.SortedGames((*bet.Game).Resulted) {
+		p.settle(g)
+	}
+	p.think.Arm(p.n.cfg.ThinkDelay)
+}
 
 func (p *minerPredictions) ask() {
 	now := p.n.loop.Now()
@@ -81,6 +92,8 @@ func (p *minerPredictions) ask() {
 	}
 	if at := p.n.model.Wake(now, &book); at.After(now) {
 		p.wake.ArmAt(at)
+	} else {
+		p.wake.Stop() // what it wished for earlier no longer holds
 	}
 }
 
@@ -150,6 +163,7 @@ func (p *minerPredictions) settle(g *bet.Game) {
 		}
 		p.acc.outcome(o.State, o.Confidence, o.Odds, o.Closing, o.Wager, o.Payout, -1)
 		o.State, o.Payout, o.Closing = next.State, next.Payout, g.Closing[o.Outcome]
+		o.settled = bet.DayOf(p.n.loop.Now())
 		p.acc.outcome(o.State, o.Confidence, o.Odds, o.Closing, o.Wager, o.Payout, 1)
 		p.stats.settled++
 		ledger.Outbox.Put(batch, o.Submission.ID, &o.Outgoing)
@@ -164,7 +178,39 @@ func (p *minerPredictions) settle(g *bet.Game) {
 	}
 }
 
+// forget drops predictions whose games are long over, and what was spent on
+// days that are. The sums of their results stay.
+func (p *minerPredictions) forget(today bet.Day) (more bool) {
+	box := p.n.box
+	b := p.n.store.Batch()
+	var gone []bet.GameID
+	for _, id := range box.over(today - ledger.RetentionDays) {
+		if b.Len() >= forgetRows {
+			more = true
+			break
+		}
+		for _, o := range box.byGame[id] {
+			p.dropped.outcome(o.State, o.Confidence, o.Odds, o.Closing, o.Wager, o.Payout, 1)
+			ledger.Outbox.Delete(b, o.Submission.ID)
+			p.stats.forgotten++
+		}
+		gone = append(gone, id)
+	}
+	if len(gone) > 0 {
+		text := p.dropped.String()
+		ledger.Facts.Put(b, ledger.FactAccuracy, &text)
+		box.drop(gone)
+	}
+	for day := range box.spent { // order cannot matter: each is judged alone
+		if day < today-1 {
+			delete(box.spent, day)
+		}
+	}
+	p.n.store.Commit(b)
+	return more
+}
+
 func (p *minerPredictions) Stats() ServiceStats {
 	return ServiceStats{Name: p.name(), State: "ok", Accuracy: p.acc.figures(), Counts: []Count{
-		{"made", uint64(len(p.n.box.rows))}, {"asked", p.stats.asked}, {"picks", p.stats.picks}, {"cut", p.stats.cut}, {"settled", p.stats.settled}}}
+		{"held", uint64(len(p.n.box.rows))}, {"asked", p.stats.asked}, {"picks", p.stats.picks}, {"cut", p.stats.cut}, {"settled", p.stats.settled}, {"forgotten", p.stats.forgotten}}}
 }

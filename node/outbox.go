@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -26,6 +27,7 @@ type outbox struct {
 type outgoing struct {
 	ledger.Outgoing
 	durable bool
+	settled bet.Day // when this run saw its result
 	tries   map[chain.Hotkey]*try
 }
 
@@ -49,6 +51,40 @@ func (b *outbox) add(o *outgoing) {
 	b.byID[o.Submission.ID] = o
 	b.byGame[o.Submission.Game] = append(b.byGame[o.Submission.Game], o)
 	b.spent[bet.DayOf(o.Made)] += o.Wager
+}
+
+// waits says whether a prediction on a game has no result yet.
+func (b *outbox) waits(id bet.GameID) bool {
+	return slices.ContainsFunc(b.byGame[id], func(o *outgoing) bool { return o.State == bet.Open })
+}
+
+// over is the games on which nothing was made, started or settled since a day,
+// by id.
+func (b *outbox) over(before bet.Day) []bet.GameID {
+	var out []bet.GameID
+	for id, rows := range b.byGame { // sorted below
+		if !slices.ContainsFunc(rows, func(o *outgoing) bool { return max(bet.DayOf(o.Made), bet.DayOf(o.Start), o.settled) >= before }) {
+			out = append(out, id)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// drop forgets all predictions on some games, sorted. It is for games that are
+// over: a later prediction on one would be named like the first.
+func (b *outbox) drop(games []bet.GameID) {
+	b.rows = slices.DeleteFunc(b.rows, func(o *outgoing) bool {
+		_, gone := slices.BinarySearch(games, o.Submission.Game)
+		if gone {
+			delete(b.byID, o.Submission.ID)
+		}
+		return gone
+	})
+	for _, id := range games {
+		delete(b.byGame, id)
+	}
+	b.first = 0 // open finds it again
 }
 
 // final says whether a validator has given its final word.

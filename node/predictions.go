@@ -1,6 +1,8 @@
 package node
 
 import (
+	"slices"
+
 	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/ledger"
@@ -26,10 +28,12 @@ type predictions struct {
 	head    int
 	stats   struct {
 		received, stored, duplicates, waiting uint64
-		settled, corrected                    uint64
+		settled, corrected, forgotten         uint64
 	}
 	rejected map[bet.Code]uint64
 	accuracy accuracy
+	dropped  accuracy                // of settled rows that were forgotten, part of accuracy
+	priced   map[bet.GameID]bet.Odds // closing odds with which a game's rows are in accuracy
 }
 
 // answer is a final word that may not leave before everything committed before
@@ -44,17 +48,24 @@ type answer struct {
 }
 
 func newPredictions(v *Validator, s *sched.Scope) *predictions {
-	p := &predictions{named: "predictions", v: v, scope: s, pools: score.NewPools(v.cfg.Scheme), rejected: map[bet.Code]uint64{}}
+	p := &predictions{named: "predictions", v: v, scope: s, pools: score.NewPools(v.cfg.Scheme), rejected: map[bet.Code]uint64{}, priced: map[bet.GameID]bet.Odds{}}
 	book := &v.State.Book
 	book.budget = v.found.Budget
+	p.dropped.parse(v.found.Facts[ledger.FactAccuracy])
+	p.accuracy = p.dropped
 	for i := range v.found.Predictions {
 		row := &v.found.Predictions[i]
 		book.add(row)
-		if g := v.State.Games[row.Game]; g == nil || !g.Resulted() {
-			p.pools.Restore(string(row.Game), uint8(row.Outcome), row.Odds, dollars(row.Wager), row.Received, row.Raw)
+		g := v.State.Games[row.Game]
+		if g == nil || !g.Resulted() {
+			p.pool(row)
 		}
-		p.accuracy.add(row, v.State.Games[row.Game])
+		if row.State != bet.Open {
+			p.priced[row.Game] = closingOf(g)
+			p.accuracy.row(row, p.priced[row.Game], 1)
+		}
 	}
+	v.daily(s, "forget_predictions", p.forget)
 	v.PredictionReceived.Subscribe(s, p.received)
 	v.GameSettled.Subscribe(s, func(e *GameSettled) { p.settle(e.Game) })
 	return p
@@ -154,34 +165,120 @@ func (p *predictions) say(a *answer) {
 	p.v.PredictionStored.Publish(PredictionStored{Hotkey: a.hotkey, ID: a.id, Duplicate: a.again, Row: a.row})
 }
 
+func (p *predictions) pool(row *ledger.Prediction) {
+	p.pools.Restore(string(row.Game), uint8(row.Outcome), row.Odds, dollars(row.Wager), row.Received, row.Raw)
+}
+
+func closingOf(g *bet.Game) bet.Odds {
+	if g == nil {
+		return bet.Odds{}
+	}
+	return g.Closing
+}
+
 // settle brings all predictions of a game in line with what is known of it. It
 // may be called any number of times.
 func (p *predictions) settle(g *bet.Game) {
-	p.pools.Close(string(g.ID))
 	book := &p.v.State.Book
+	p.pools.Close(string(g.ID))
+	if !g.Resulted() { // its result was withdrawn: predictions may come again
+		for _, row := range book.byGame[g.ID] {
+			p.pool(row)
+		}
+	}
+	was, moved := p.priced[g.ID], false
+	if _, counted := p.priced[g.ID]; counted {
+		moved = was != g.Closing
+	}
 	var b *store.Batch
 	for i, row := range book.byGame[g.ID] {
 		next, changed := bet.Settle(&row.Prediction, g)
+		if !changed && !moved {
+			continue
+		}
+		p.accuracy.row(row, was, -1)
 		if !changed {
+			p.accuracy.row(row, g.Closing, 1)
 			continue
 		}
 		if row.State != bet.Open {
 			p.stats.corrected++
-			p.accuracy.remove(row, g)
 		}
 		p.stats.settled++
 		settled := &ledger.Prediction{Prediction: next, Raw: row.Raw, Arrived: row.Arrived}
 		book.replace(i, settled)
-		p.accuracy.add(settled, g)
+		p.accuracy.row(settled, g.Closing, 1)
 		if b == nil {
 			b = p.v.store.Batch()
 		}
 		ledger.Predictions.Put(b, settled.Key(), settled)
 		p.v.PredictionSettled.Publish(PredictionSettled{Row: settled, Before: row.State})
 	}
+	if len(book.byGame[g.ID]) > 0 {
+		p.priced[g.ID] = g.Closing
+	}
 	if b != nil {
 		p.v.store.Commit(b)
 	}
+}
+
+// forget drops predictions with their ids, whole games at a time, and budgets.
+// A prediction that is open stays until its game's start is that long ago: the
+// result will not come any more, and could not be scored.
+func (p *predictions) forget(today bet.Day) (more bool) {
+	book, before := &p.v.State.Book, today-ledger.RetentionDays
+	old := make([]bet.GameID, 0, 64)
+	for id, rows := range book.byGame { // sorted below
+		if !slices.ContainsFunc(rows, func(row *ledger.Prediction) bool { return p.dayOf(row) >= before }) {
+			old = append(old, id)
+		}
+	}
+	slices.Sort(old)
+	b := p.v.store.Batch()
+	for _, id := range old {
+		if b.Len() >= forgetRows {
+			more = true
+			break
+		}
+		for _, row := range book.byGame[id] {
+			p.dropped.row(row, p.priced[id], 1)
+			ledger.Predictions.Delete(b, row.Key())
+			ledger.IDs.Delete(b, ledger.IDKey{Hotkey: row.Hotkey, ID: row.ID})
+			p.stats.forgotten++
+		}
+		book.drop(id)
+		delete(p.priced, id)
+		p.pools.Close(string(id))
+	}
+	if b.Len() > 0 {
+		text := p.dropped.String()
+		ledger.Facts.Put(b, ledger.FactAccuracy, &text)
+	}
+	for line := range book.budget.All() { // by day
+		if line.Day >= today-ledger.HistoryDays {
+			break
+		}
+		if b.Len() >= forgetRows {
+			more = true
+			break
+		}
+		ledger.Budgets.Delete(b, ledger.DayKey{Day: line.Day, Hotkey: line.Hotkey})
+		book.budget.Release(line.Hotkey, line.Day, line.Spent)
+	}
+	p.v.store.Commit(b)
+	return more
+}
+
+// dayOf is the day after which a prediction is kept for a while.
+func (p *predictions) dayOf(row *ledger.Prediction) bet.Day {
+	day := bet.DayOf(row.Received)
+	if row.State != bet.Open {
+		return max(day, bet.DayOf(row.Settled))
+	}
+	if g := p.v.State.Games[row.Game]; g != nil {
+		day = max(day, bet.DayOf(g.Start))
+	}
+	return day
 }
 
 func dollars(c bet.Cents) float64 { return float64(c) / 100 }

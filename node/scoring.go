@@ -113,20 +113,18 @@ func (c *scoring) learn(g *bet.Game) {
 	was, known := c.settled[g.ID]
 	if g.Status == bet.Finished {
 		now := bet.DayOf(g.ResultAt)
-		if !known || was != now {
-			if known {
-				c.unlist(was, g.ID)
-			}
-			c.settled[g.ID] = now
-			i, _ := slices.BinarySearch(c.games[now], g.ID)
-			c.games[now] = slices.Insert(c.games[now], i, g.ID)
-		}
 		c.touch(now)
-	} else if known { // void, or the result was withdrawn
-		c.unlist(was, g.ID)
+		if known && was == now {
+			return
+		}
+		c.settled[g.ID] = now
+		i, _ := slices.BinarySearch(c.games[now], g.ID)
+		c.games[now] = slices.Insert(c.games[now], i, g.ID)
+	} else { // void, or the result was withdrawn
 		delete(c.settled, g.ID)
 	}
 	if known {
+		c.unlist(was, g.ID)
 		c.touch(was)
 	}
 }
@@ -401,12 +399,12 @@ func (c *scoring) forget(today bet.Day) (more bool) {
 			delete(scores.byHotkey, h)
 		}
 	}
-	for d := range c.games { // each day is judged alone
+	for d := range c.games { // order cannot matter: each is judged alone
 		if d < before {
 			delete(c.games, d)
 		}
 	}
-	for id, d := range c.settled {
+	for id, d := range c.settled { // order cannot matter, as above
 		if d < before {
 			delete(c.settled, id)
 		}
@@ -477,7 +475,9 @@ func (c *scoring) tierDay(d bet.Day) error {
 		row.Tier, row.OwnScore, row.Weight = uint8(c.out.Tiers[i]), c.out.Score[i], c.out.Weights[i]
 		c.put(h, d, row)
 	}
-	c.keep(d, max(scores.from, d+1))
+	// Today's are made again tomorrow, once it is known who was active to its end:
+	// a validator that was away over midnight then ends where others do.
+	c.keep(d, max(scores.from, min(d+1, c.round.today)))
 	scores.newest = max(scores.newest, d)
 	return nil
 }
@@ -510,6 +510,7 @@ func (c *scoring) publish() {
 			e.Weights = append(e.Weights, w)
 		}
 	}
+	c.v.State.Round = &e
 	c.v.ScoringComplete.Publish(e)
 }
 

@@ -28,6 +28,10 @@ type State struct {
 	// Scores are the scored days. Scoring writes. Validator only.
 	Scores Scores
 
+	// Round is the newest round's result, nil before the first of this run.
+	// Scoring writes. Validator only.
+	Round *ScoringComplete
+
 	// Weights set so far, oldest first. Weights writes.
 	Weights []ledger.WeightRow
 }
@@ -202,7 +206,7 @@ func (s *Scores) of(h chain.Hotkey) *history {
 
 // load takes in what the ledger holds.
 func (s *Scores) load(found *ledger.Validator) error {
-	for k, row := range found.Scores { // in any order: of two days in one place the newer one stays
+	for k, row := range found.Scores { // order cannot matter: of two days in one place the newer one stays
 		x, i := s.of(k.Hotkey), k.Day&(historyDays-1)
 		switch old := x.days[i]; {
 		case old > k.Day:

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"cmp"
+	"fmt"
 	"time"
 
 	"bettensor/bus"
@@ -84,15 +86,30 @@ type accuracy struct {
 	wager, profit             bet.Cents
 }
 
-func (a *accuracy) add(p *ledger.Prediction, g *bet.Game)    { a.take(p, g, 1) }
-func (a *accuracy) remove(p *ledger.Prediction, g *bet.Game) { a.take(p, g, -1) }
-
-func (a *accuracy) take(p *ledger.Prediction, g *bet.Game, sign int) {
-	closing := 0.0
-	if g != nil && p.Outcome < bet.Unfinished {
-		closing = g.Closing[p.Outcome]
+// row counts a validator's row, or takes it out again.
+func (a *accuracy) row(p *ledger.Prediction, closing bet.Odds, sign int) {
+	price := 0.0
+	if p.Outcome < bet.Unfinished {
+		price = closing[p.Outcome]
 	}
-	a.outcome(p.State, p.Confidence, p.Odds, closing, p.Wager, p.Payout, sign)
+	a.outcome(p.State, p.Confidence, p.Odds, price, p.Wager, p.Payout, sign)
+}
+
+// accuracyForm is the text of ledger.FactAccuracy: exact, and readable in a dump.
+const accuracyForm = "won=%d lost=%d pushed=%d priced=%d wager=%d profit=%d brier=%g clv=%g"
+
+// String is the form in which sums are kept.
+func (a *accuracy) String() string {
+	return fmt.Sprintf(accuracyForm, a.won, a.lost, a.pushed, a.priced, a.wager, a.profit, a.brier, a.clv)
+}
+
+// parse reads what String wrote; anything else counts as nothing: statistics
+// are not worth refusing to start.
+func (a *accuracy) parse(text string) {
+	var in accuracy
+	if n, err := fmt.Sscanf(text, accuracyForm, &in.won, &in.lost, &in.pushed, &in.priced, &in.wager, &in.profit, &in.brier, &in.clv); err == nil && n == 8 {
+		*a = in
+	}
 }
 
 func (a *accuracy) outcome(state bet.State, confidence, odds, closing float64, wager, payout bet.Cents, sign int) {
@@ -146,15 +163,14 @@ func health(ok bool, reason string) (string, string) {
 func (m *metagraph) Stats() ServiceStats {
 	s := ServiceStats{Name: m.name(), Counts: []Count{
 		{"syncs", m.stats.syncs}, {"stale", m.stats.stale}, {"axon_served", m.stats.served}, {"axon_refused", m.stats.refused}}}
-	last := m.task.Stats().LastErr
-	s.State, s.Reason = health(m.state.Meta != nil && last == "", "last sync: "+last)
+	s.State, s.Reason = health(m.state.Meta != nil && m.lastErr == "", cmp.Or(m.lastErr, "not synced yet"))
 	return s
 }
 
 func (g *games) Stats() ServiceStats {
 	s := ServiceStats{Name: g.name(), Counts: []Count{
-		{"known", uint64(len(g.v.State.Games))}, {"polls", g.stats.polls}, {"changed", g.stats.changed}, {"refused", g.stats.refused}}}
-	s.State, s.Reason = health(g.stats.polls > 0, "no answer from the feed: "+g.task.Stats().LastErr)
+		{"known", uint64(len(g.v.State.Games))}, {"polls", g.stats.polls}, {"changed", g.stats.changed}, {"refused", g.stats.refused}, {"forgotten", g.stats.forgotten}}}
+	s.State, s.Reason = health(g.stats.polls > 0 && g.lastErr == "", cmp.Or(g.lastErr, "not polled yet"))
 	return s
 }
 
@@ -176,7 +192,7 @@ func (c *communication) Stats() ServiceStats {
 func (p *predictions) Stats() ServiceStats {
 	s := ServiceStats{Name: p.name(), State: "ok", Accuracy: p.accuracy.figures(), Counts: []Count{
 		{"held", uint64(p.v.State.Book.Len())}, {"received", p.stats.received}, {"stored", p.stats.stored},
-		{"duplicates", p.stats.duplicates}, {"waited", p.stats.waiting}, {"settled", p.stats.settled}, {"corrected", p.stats.corrected}}}
+		{"duplicates", p.stats.duplicates}, {"waited", p.stats.waiting}, {"settled", p.stats.settled}, {"corrected", p.stats.corrected}, {"forgotten", p.stats.forgotten}}}
 	for _, code := range bet.Codes() {
 		if n := p.rejected[code]; n > 0 {
 			s.Counts = append(s.Counts, Count{"rejected_" + string(code), n})
@@ -190,8 +206,9 @@ func (p *predictions) Stats() ServiceStats {
 
 func (w *weights) Stats() ServiceStats {
 	s := ServiceStats{Name: w.name(), Counts: []Count{
-		{"planned", w.stats.planned}, {"set", w.stats.set}, {"refused", w.stats.refused},
+		{"planned", w.stats.planned}, {"set", w.stats.set}, {"refused", w.stats.refused}, {"unsent", w.stats.unsent},
 		{"unknown", w.stats.unknown}, {"resolved", w.stats.resolved}, {"held_by_rate_limit", w.stats.held}, {"last_update", uint64(w.update)}}}
-	s.State, s.Reason = health(w.alert == "", w.alert)
+	why := cmp.Or(w.standing, w.refusal)
+	s.State, s.Reason = health(why == "", why)
 	return s
 }

@@ -6,11 +6,14 @@
 // Read validator.go top to bottom: it is the data's way from a miner's frame to
 // weights on the chain, one service a file. Then miner.go. events.go says what
 // is published, state.go what is shared, ports.go what is reached, config.go
-// what can be set, stats.go what is counted, lifecycle.go how a service that
-// failed is built again. sim and node/cli build nodes; nobody else calls it.
+// what can be set, stats.go what is counted and totals.go what of it survives a
+// restart, forget.go how old rows go, lifecycle.go how a service that failed is
+// built again and how a node ends. sim and node/cli build nodes; nobody else calls it.
 package node
 
 import (
+	"time"
+
 	"bettensor/bus"
 	"bettensor/node/ledger"
 	"bettensor/node/wire"
@@ -41,6 +44,9 @@ type Validator struct {
 	WeightsSet         *bus.Topic[WeightsSet]
 	WeightsFailed      *bus.Topic[WeightsFailed]
 
+	opened time.Time       // when this run began to take authentications, on the wall clock
+	auths  wire.AuthNonces // of this run; a rebuild of Communication does not forget them
+
 	found *ledger.Validator // what the store held; dropped once the services have it
 }
 
@@ -53,7 +59,7 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	if err != nil {
 		return nil, err
 	}
-	v := &Validator{core: newCore(l, cfg.Hotkey, p, found.Common, opener), cfg: cfg, State: newState(), found: found}
+	v := &Validator{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(), found: found}
 	if err := v.State.Scores.load(found); err != nil {
 		return nil, err
 	}

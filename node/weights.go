@@ -3,8 +3,10 @@ package node
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
+	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/ledger"
 	"bettensor/sched"
@@ -16,8 +18,15 @@ const (
 	// eraBlocks is how long a sent extrinsic can still be included: the mortal
 	// era we sign with. An outcome unknown is only given up after it.
 	eraBlocks = 64
-	// weightsHistory is how many weight sets are kept: a year of four a day.
-	weightsHistory = 1500
+	// weightsHistory is how many weight sets are kept, however young: fifty days
+	// (ledger.RetentionDays) of one every tempo.
+	weightsHistory = 1000
+	// rereadBlocks is how long after a refusal the metagraph is read again: it is
+	// read at a finalised block, which trails what made the chain refuse.
+	rereadBlocks = 4
+	// maxHold is the longest wait, in blocks, between tries that do not reach the
+	// chain: at most so long after an outage it is heard of again.
+	maxHold = 64
 	// maxRefusals of one class in a row before the next try waits for a new
 	// round: retrying a refusal that does not pass is noise on the chain.
 	maxRefusals = 3
@@ -48,14 +57,21 @@ type weights struct {
 	sent   bool
 	doubt  bool // outcome of what was sent is unknown
 	reveal bool // what was sent is the reveal
+	maybe  bool // the reveal may have been carried out: an earlier try's outcome is unknown
 	failed int  // refusals in a row
+	unsent int  // tries in a row that did not reach the chain
+	began  time.Time
+	hold   time.Time // no new plan before
+	reread bool      // and then not before the metagraph was read again
 	update chain.Block
-	stats  struct{ planned, set, refused, unknown, resolved, held uint64 }
-	alert  string
+	stats  struct{ planned, set, refused, unsent, unknown, resolved, held, forgotten uint64 }
+
+	standing string // why nothing can be set: no slot, no permit, weights that fit nothing
+	refusal  string // why the chain refused last; until it accepts
 }
 
 func newWeights(v *Validator, s *sched.Scope) *weights {
-	w := &weights{named: "weights", v: v, scope: s}
+	w := &weights{named: "weights", v: v, scope: s, target: v.State.Round, began: v.loop.Now()}
 	w.port = chainPort(s, v.ports, v.cfg.ChainDeadline, w.done)
 	w.due = s.Timer("weights-due", w.consider)
 	rows := v.State.Weights
@@ -64,13 +80,18 @@ func newWeights(v *Validator, s *sched.Scope) *weights {
 		w.number = row.Number
 		switch row.Phase {
 		case ledger.Included:
-			w.last, w.update = &row, max(w.update, row.Block)
+			w.last = &row
+			if len(row.Salt) == 0 { // a reveal is no update
+				w.update = max(w.update, row.Block)
+			}
 		case ledger.Planned, ledger.Committed:
 			w.now = &row
 			w.sent, w.doubt = row.Phase == ledger.Planned, row.Phase == ledger.Planned
+			w.maybe = row.Phase == ledger.Committed
 			w.update = max(w.update, row.Head)
 		}
 	}
+	v.daily(s, "forget_weights", w.forget)
 	v.ScoringComplete.Subscribe(s, func(e *ScoringComplete) {
 		target := *e
 		w.target, w.failed = &target, 0
@@ -78,6 +99,14 @@ func newWeights(v *Validator, s *sched.Scope) *weights {
 	})
 	v.topics.metagraph.Subscribe(s, func(*MetagraphUpdated) { w.look(); w.consider() })
 	return w
+}
+
+// start looks at what an earlier run left, and at the last round where this
+// service was built again.
+func (w *weights) start() {
+	if w.now != nil || w.target != nil {
+		w.again(1)
+	}
 }
 
 // look resolves an unknown outcome from the chain's own state.
@@ -98,7 +127,9 @@ func (w *weights) look() {
 		w.stats.resolved++
 		w.doubt = false
 		w.accepted(w.update)
-	case meta.Block > w.now.Head+eraBlocks && meta.At.After(w.now.Planned.Add(eraBlocks*w.v.cfg.BlockTime)):
+	case meta.At.After(w.now.Planned.Add(eraBlocks*w.v.cfg.BlockTime + commitDeadline + w.v.cfg.ChainDeadline)):
+		// Planned, on disk, signed: each may have taken its time. Then no block
+		// could take it any more, and this one shows that none has.
 		w.stats.resolved++
 		w.doubt = false
 		w.over(ledger.Superseded, 0, chain.OK)
@@ -110,9 +141,10 @@ func (w *weights) consider() {
 	meta := w.v.State.Meta
 	uid, registered := w.v.State.UID(w.v.hotkey)
 	if meta == nil || !registered {
-		w.alert = "not registered on the subnet"
+		w.standing = "not registered on the subnet"
 		return
 	}
+	w.standing = ""
 	head := w.v.State.Head(w.v.loop.Now(), w.v.cfg.BlockTime)
 	if w.now != nil {
 		switch {
@@ -125,10 +157,18 @@ func (w *weights) consider() {
 		return
 	}
 	if !meta.Neurons[uid].Permit {
-		w.alert = "no validator permit"
+		w.standing = "no validator permit"
 		return
 	}
-	w.alert = ""
+	if now := w.v.loop.Now(); now.Before(w.hold) {
+		w.due.ArmAt(w.hold)
+		return
+	}
+	if w.reread {
+		w.reread = false
+		w.v.refresh() // and then we are here again
+		return
+	}
 	want, ok := w.want(meta, head)
 	if !ok {
 		return
@@ -148,16 +188,16 @@ func (w *weights) want(meta *chain.Metagraph, head chain.Block) (chain.Weights, 
 		age = chain.Block(meta.Params.ActivityCutoff) / 2
 	}
 	old := w.last != nil && age > 0 && head >= w.update+age
-	if w.target == nil || w.failed >= maxRefusals {
+	if w.failed >= maxRefusals {
 		return chain.Weights{}, false
 	}
-	if len(w.target.Weights) == 0 {
-		// Nobody is eligible: the last weights stand, and are set again before
-		// the chain counts us as inactive.
-		if w.last == nil || !old {
+	if w.target == nil || len(w.target.Weights) == 0 {
+		// Nobody is eligible, or rounds fail: the last weights stand, and are set
+		// again before the chain counts us as inactive. A first round gets its time.
+		if !old || w.target == nil && w.v.loop.Now().Sub(w.began) < 2*w.v.cfg.ScoringInterval {
 			return chain.Weights{}, false
 		}
-		return w.last.Weights, true
+		return w.stillTheirs(meta)
 	}
 	// A slot that changed hands since the round must not inherit its weight.
 	uids := make([]chain.UID, 0, len(w.target.UIDs))
@@ -167,15 +207,42 @@ func (w *weights) want(meta *chain.Metagraph, head chain.Block) (chain.Weights, 
 			uids, shares = append(uids, uid), append(shares, w.target.Weights[i])
 		}
 	}
-	next, err := chain.Quantise(uids, shares)
-	if err != nil || len(next.UIDs) == 0 {
-		w.alert = fmt.Sprintf("weights of the round cannot be set: %v", err)
-		return chain.Weights{}, false
-	}
-	if w.last != nil && !old && chain.TotalVariation(w.last.Weights, next) <= w.v.cfg.WeightsMove {
+	next, ok := w.quantise(meta, uids, shares)
+	if !ok || w.last != nil && !old && chain.TotalVariation(w.last.Weights, next) <= w.v.cfg.WeightsMove {
 		return chain.Weights{}, false
 	}
 	return next, true
+}
+
+// stillTheirs is the last weights without the slots that were given to somebody
+// else since.
+func (w *weights) stillTheirs(meta *chain.Metagraph) (chain.Weights, bool) {
+	var uids []chain.UID
+	var shares []float64
+	for i, uid := range w.last.Weights.UIDs {
+		if int(uid) < len(meta.Neurons) && meta.Neurons[uid].RegisteredAt <= w.last.Block {
+			uids, shares = append(uids, uid), append(shares, float64(w.last.Weights.Values[i]))
+		}
+	}
+	return w.quantise(meta, uids, shares)
+}
+
+// quantise brings shares into the chain's form. Where they are fewer than the
+// subnet takes, the first other slots get the least weight there is, as the SDK
+// gives every slot a hundred-thousandth.
+func (w *weights) quantise(meta *chain.Metagraph, uids []chain.UID, shares []float64) (chain.Weights, bool) {
+	q, err := chain.Quantise(uids, shares)
+	if err != nil || len(q.UIDs) == 0 {
+		w.standing = fmt.Sprintf("the round's weights cannot be set: %d slots, %v", len(q.UIDs), err)
+		return chain.Weights{}, false
+	}
+	for uid := 0; uid < len(meta.Neurons) && len(q.UIDs) < int(meta.Params.MinAllowedWeights); uid++ {
+		u := chain.UID(uid)
+		if i, ok := slices.BinarySearch(q.UIDs, u); !ok && meta.Neurons[u].Hotkey != w.v.hotkey {
+			q.UIDs, q.Values = slices.Insert(q.UIDs, i, u), slices.Insert(q.Values, i, 1)
+		}
+	}
+	return q, true
 }
 
 func (w *weights) plan(meta *chain.Metagraph, want chain.Weights) {
@@ -189,10 +256,11 @@ func (w *weights) plan(meta *chain.Metagraph, want chain.Weights) {
 			w.now.Salt = append(w.now.Salt, uint16(salt.Uint32()))
 		}
 	}
-	w.sent, w.doubt, w.reveal = false, false, false
+	w.sent, w.doubt, w.reveal, w.maybe = false, false, false, false
 	w.seq = w.write()
 }
 
+// write puts the set under way into State and to the disk.
 func (w *weights) write() store.Seq {
 	b := w.v.store.Batch()
 	ledger.Weights.Put(b, w.now.Number, &w.now.WeightSet)
@@ -202,11 +270,43 @@ func (w *weights) write() store.Seq {
 	} else {
 		history = append(history, *w.now)
 	}
-	w.v.State.Weights = history[max(len(history)-weightsHistory, 0):]
-	if w.now.Number > weightsHistory {
-		ledger.Weights.Delete(b, w.now.Number-weightsHistory)
-	}
+	w.v.State.Weights = history
+	w.trim(b, len(history)-weightsHistory)
 	return w.v.store.Commit(b)
+}
+
+// trim drops the oldest n sets, but never the last that the chain took nor the
+// one under way.
+func (w *weights) trim(b *store.Batch, n int) {
+	if n <= 0 {
+		return
+	}
+	kept := make([]ledger.WeightRow, 0, len(w.v.State.Weights))
+	for _, row := range w.v.State.Weights {
+		if n > 0 && (w.last == nil || row.Number != w.last.Number) && (w.now == nil || row.Number != w.now.Number) {
+			n--
+			w.stats.forgotten++
+			ledger.Weights.Delete(b, row.Number)
+			continue
+		}
+		kept = append(kept, row)
+	}
+	w.v.State.Weights = kept
+}
+
+// forget drops sets that were planned long ago.
+func (w *weights) forget(today bet.Day) (more bool) {
+	n := 0
+	for _, row := range w.v.State.Weights {
+		if bet.DayOf(row.Planned) >= today-ledger.RetentionDays {
+			break
+		}
+		n++
+	}
+	b := w.v.store.Batch()
+	w.trim(b, n)
+	w.v.store.Commit(b)
+	return false
 }
 
 // durable sends what is planned, now that a restart would know of it.
@@ -220,7 +320,7 @@ func (w *weights) durable(upTo store.Seq) {
 	if len(w.now.Salt) > 0 {
 		hash, err := chain.CommitHash(w.v.hotkey, chain.StorageIndex(w.v.cfg.Netuid, 0), w.now.Weights, w.now.Salt, w.now.VersionKey)
 		if err != nil {
-			w.alert = err.Error()
+			w.standing = err.Error()
 			w.over(ledger.Refused, 0, chain.OK)
 			return
 		}
@@ -239,8 +339,8 @@ func (w *weights) considerReveal(meta *chain.Metagraph, head chain.Block) {
 		first := due*(uint64(meta.Params.Tempo)+1) - uint64(w.v.cfg.Netuid) - 1
 		w.again(chain.Block(first) - head)
 	case now > due:
-		w.alert = "the reveal's epoch has passed: those weights are lost"
-		w.fail(chain.ExpiredWeightCommit, false, w.alert)
+		w.refusal = "the reveal's epoch has passed: those weights are lost"
+		w.fail(chain.ExpiredWeightCommit, false, w.refusal)
 		w.over(ledger.Superseded, 0, chain.ExpiredWeightCommit)
 	default:
 		w.sent, w.reveal = true, true
@@ -260,7 +360,7 @@ func (w *weights) done(_ sched.Ticket, _ chain.Request, r chain.Reply, err error
 		if w.reveal {
 			// A reveal leaves no mark in LastUpdate; sent again it is either
 			// taken or refused because it has been.
-			w.sent = false
+			w.sent, w.maybe = false, true
 			w.again(2)
 			return
 		}
@@ -268,25 +368,30 @@ func (w *weights) done(_ sched.Ticket, _ chain.Request, r chain.Reply, err error
 		w.v.refresh()
 		w.again(2)
 	case err != nil: // certainly not sent
+		w.stats.unsent++
+		w.unsent++
 		w.fail(chain.OK, false, err.Error())
+		wait := chain.Block(min(1<<min(w.unsent, 30), maxHold))
 		w.sent = false
-		if w.reveal {
-			w.again(2)
-			return
+		if !w.reveal {
+			w.over(ledger.Refused, 0, chain.OK)
+			w.hold = w.v.loop.Now().Add(time.Duration(wait) * w.v.cfg.BlockTime)
 		}
-		w.over(ledger.Refused, 0, chain.OK)
-		w.again(2)
+		w.again(wait)
 	case r.Code != chain.OK:
+		w.unsent = 0
 		w.refused(r.Code)
 	default:
-		w.failed = 0
+		w.failed, w.unsent, w.refusal = 0, 0, ""
 		w.accepted(r.Included)
 	}
 }
 
 // accepted: the chain holds what was sent last.
 func (w *weights) accepted(at chain.Block) {
-	w.update = max(w.update, at)
+	if !w.reveal { // which is no update
+		w.update = max(w.update, at)
+	}
 	if len(w.now.Salt) > 0 && w.now.Phase == ledger.Planned {
 		w.now.Phase, w.now.Block = ledger.Committed, at
 		w.sent = false
@@ -301,31 +406,35 @@ func (w *weights) accepted(at chain.Block) {
 }
 
 func (w *weights) refused(code chain.Code) {
+	if w.reveal && w.maybe && code == chain.NoWeightsCommitFound {
+		// Revealed by a request whose answer was lost: nothing is left to reveal.
+		w.failed, w.refusal = 0, ""
+		w.accepted(w.v.State.Head(w.v.loop.Now(), w.v.cfg.BlockTime))
+		return
+	}
 	w.stats.refused++
-	w.failed++
 	w.fail(code, false, code.Meaning()+": "+code.Advice())
-	if w.reveal && code == chain.RevealTooEarly {
-		w.sent = false
+	if w.reveal && code.Class() == chain.Wait {
+		w.sent = false // until its epoch is over
 		w.again(1)
 		return
 	}
-	if w.reveal && code == chain.NoWeightsCommitFound {
-		// Revealed by a request whose answer was lost, or expired: either way
-		// there is nothing left to reveal.
-		w.over(ledger.Included, w.update, code)
-		return
+	w.failed++
+	if code != chain.SettingWeightsTooFast && code != chain.CommittingWeightsTooFast {
+		w.refusal = string(code) + ": " + code.Advice()
 	}
 	w.over(ledger.Refused, 0, code)
+	wait := chain.Block(rereadBlocks)
 	switch code.Class() {
-	case chain.Wait:
-		w.v.refresh() // the limit may have been another one than we knew
-		w.again(chain.Block(max(w.v.State.Meta.Params.WeightsRateLimit/4, 1)))
-	case chain.Resync, chain.SwitchPath:
-		w.v.refresh() // consider comes with the new metagraph
+	case chain.Wait: // the limit may have been another one than we knew
+		wait = max(wait, chain.Block(w.v.State.Meta.Params.WeightsRateLimit/4))
+	case chain.Resync, chain.SwitchPath, chain.Upgrade: // the version key is read again with the rest
 	default:
-		w.failed = maxRefusals
-		w.alert = string(code) + ": " + code.Advice()
+		w.failed = maxRefusals // a person must act; the next round tries once more
 	}
+	w.reread = true
+	w.hold = w.v.loop.Now().Add(time.Duration(wait) * w.v.cfg.BlockTime)
+	w.again(wait)
 }
 
 func (w *weights) over(phase ledger.Phase, at chain.Block, code chain.Code) {
@@ -334,7 +443,7 @@ func (w *weights) over(phase ledger.Phase, at chain.Block, code chain.Code) {
 	if phase == ledger.Included {
 		w.last = w.now
 	}
-	w.now, w.sent, w.reveal = nil, false, false
+	w.now, w.sent, w.reveal, w.maybe = nil, false, false, false
 }
 
 func (w *weights) fail(code chain.Code, unknown bool, message string) {

@@ -52,7 +52,7 @@ func (in *Inbox[E]) Offer(e E) bool {
 	if !in.reserve() {
 		return false
 	}
-	p := in.wrap(e)
+	p := in.wrap(&e)
 	if !in.scope.loop.drv.post(in.scope.loop, p) {
 		in.drop(p)
 		return false
@@ -88,16 +88,16 @@ func (in *Inbox[E]) Shed() uint64 { return in.shed.Load() }
 // Waiting counts the items handed over and not yet handled.
 func (in *Inbox[E]) Waiting() int { return int(in.waiting.Load()) }
 
-func (in *Inbox[E]) wrap(e E) *parcel[E] {
+func (in *Inbox[E]) wrap(e *E) *parcel[E] {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if n := len(in.pool); n > 0 {
 		p := in.pool[n-1]
 		in.pool = in.pool[:n-1]
-		p.e = e
+		p.e = *e
 		return p
 	}
-	return &parcel[E]{in: in, e: e}
+	return &parcel[E]{in: in, e: *e}
 }
 
 func (in *Inbox[E]) recycle(p *parcel[E]) {
@@ -146,6 +146,6 @@ func (in *Inbox[E]) replay(payload []byte) error {
 		return errReencode
 	}
 	in.waiting.Add(1)
-	in.wrap(e).Fire()
+	in.wrap(&e).Fire()
 	return nil
 }

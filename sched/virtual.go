@@ -192,6 +192,11 @@ func (w *World) postpone(_ *Loop, ev Event) { w.q.push(later(w.now, w.SliceCost)
 // reports false, and counts the item as shed, when the inbox is full: what is
 // under way has its place already.
 func Deliver[E any](w *World, in *Inbox[E], at time.Time, e E) bool {
+	return DeliverFrom(w, in, at, &e)
+}
+
+// DeliverFrom is Deliver for items too large to pass around: it copies *e once.
+func DeliverFrom[E any](w *World, in *Inbox[E], at time.Time, e *E) bool {
 	if !in.reserve() {
 		return false
 	}

@@ -34,7 +34,8 @@ type disk struct {
 	fs     vfs.FS         // validators run on Pebble in memory
 	mem    *store.MemDisk // miners on the in-memory engine of the same contract
 	engine store.Engine
-	gen    int // of the open engine: completions of an older one are void
+	behind store.Engine // what the node's reads and writes go to: engine, but for a planted bug
+	gen    int          // of the open engine: completions of an older one are void
 
 	held   []heldBatch // submitted and not durable, in order
 	inTake int         // how many of them are in the group being written
@@ -70,7 +71,11 @@ func (d *disk) open() (node.Storage, error) {
 	}
 	d.gen++
 	d.held, d.inTake, d.stuck = nil, 0, false
-	snap, err := d.engine.Snapshot()
+	d.behind = d.engine
+	if plant := d.host.world.Plant; plant != nil {
+		d.behind = plant(d.host, d.engine)
+	}
+	snap, err := d.behind.Snapshot()
 	if err != nil {
 		return node.Storage{}, err
 	}
@@ -152,7 +157,7 @@ func (d *disk) apply(n int) (store.Seq, error) {
 		group[i] = d.held[i].b
 	}
 	last := d.held[n-1].seq
-	if err := d.engine.Apply(last, group, true); err != nil {
+	if err := d.behind.Apply(last, group, true); err != nil {
 		return 0, err
 	}
 	d.held = append(d.held[:0:0], d.held[n:]...)

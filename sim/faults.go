@@ -61,8 +61,30 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 	return nil
 }
 
+// lasting is how long a fault's windows are together, at most, in a run of a
+// length.
+func lasting(f *fault.Fault, length time.Duration) time.Duration {
+	if f.For == 0 {
+		return length
+	}
+	n := time.Duration(1)
+	if f.Every > 0 {
+		n += length / f.Every
+	}
+	return min(n*f.For, length)
+}
+
 // memberName is the name of a group's member, from 0.
 func memberName(group string, i int) string { return fmt.Sprintf("%s-%d", group, i) }
+
+// events are the names that a trigger can wait for: the topics of both roles.
+var events = []string{
+	"game_settled", "game_update", "games_updated", "metagraph_updated", "miner_connected", "miner_disconnected",
+	"miner_started", "prediction_confirmed", "prediction_received", "prediction_rejected", "prediction_result",
+	"prediction_settled", "prediction_stored", "prediction_submitted", "predictions_generated", "scoring_complete",
+	"task_completed", "task_failed", "validator_connected", "validator_disconnected", "validator_started", "weights_failed",
+	"weights_set",
+}
 
 // trigger starts a fault at the nth event of a name.
 type trigger struct {
@@ -118,7 +140,7 @@ func (h *Host) group() string {
 
 // sample picks a share of the hosts, at least one, in their own order.
 func sample(hosts []*Host, share float64, rng *rand.Rand) []*Host {
-	if share <= 0 || share >= 1 {
+	if share >= 1 {
 		return hosts
 	}
 	n := max(int(share*float64(len(hosts))+0.5), 1)
@@ -206,11 +228,15 @@ func (h *Host) faultDelay(what string) (d time.Duration) {
 	return d
 }
 
-// deaf says whether a partition keeps what comes from reaching a host, mute
-// whether what leaves it is lost.
+// partitioned says whether a partition holds up what a host hears (in), or what
+// it says (out).
 func (h *Host) partitioned(direction string) bool {
-	a := h.suffers("network.partition")
-	return a != nil && (a.f.Params.Direction == "both" || a.f.Params.Direction == "" || a.f.Params.Direction == direction)
+	for _, a := range h.active {
+		if a.f.What == "network.partition" && (a.f.Params.Direction == "both" || a.f.Params.Direction == direction) {
+			return true
+		}
+	}
+	return false
 }
 
 // portFaults is what each kind of fault makes of a port's requests.

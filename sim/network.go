@@ -28,6 +28,13 @@ type Network struct {
 	// Duplication is the share of frames that arrive twice. A stream does not do
 	// that; a replaying attacker does.
 	Duplication float64
+	// Reordering is the share of frames that arrive later by up to two latencies,
+	// so that later ones overtake them. A stream does not do that either; a peer
+	// with several threads of its own does.
+	Reordering float64
+	// Bandwidth of each direction of a connection in bytes per second: a frame
+	// leaves when those before it have left. 0 is without limit.
+	Bandwidth int64
 }
 
 // stalledFrames is what a send buffer holds while nothing passes.
@@ -44,15 +51,13 @@ func (n *Network) fill() {
 // network carries frames between hosts.
 type network struct {
 	w      *World
-	ends   map[wire.Conn]*end
 	next   wire.Conn
-	rng    *rand.Rand
+	rngs   map[[2]*Host]*rand.Rand // by direction: no link's draws shift another's
 	opener *wire.Opener
 
-	// the last frame opened: a broadcast is opened once for all who get it
-	lastRaw []byte
-	lastMsg wire.Message
-	lastErr error
+	// ev holds the last frame opened: a broadcast is opened once for all who get
+	// it. It is copied into each receiver's inbox.
+	ev wire.Event
 }
 
 // end is one side of a connection.
@@ -64,10 +69,12 @@ type end struct {
 	open        bool
 	arrives     time.Time // of the last frame sent from here: order is kept
 	stalled     [][]byte  // held up by a partition
+	rng         *rand.Rand
+	free        time.Time // when the last frame has left, where bandwidth is limited
 }
 
 func newNetwork(w *World) *network {
-	return &network{w: w, rng: sched.NewStream(w.cfg.Seed, "network"), opener: w.newOpener()}
+	return &network{w: w, rngs: map[[2]*Host]*rand.Rand{}, opener: w.newOpener()}
 }
 
 // transport is a host's view of the network.
@@ -78,20 +85,46 @@ type transport struct {
 
 var _ wire.Transport = (*transport)(nil)
 
-func (n *network) newEnd(id wire.Conn, h *Host) *end {
-	e := &end{id: id, host: h, incarnation: h.incarnation}
+// newEnd makes a host's side of a connection with a peer.
+func (n *network) newEnd(id wire.Conn, h, peer *Host) *end {
+	key := [2]*Host{h, peer}
+	rng := n.rngs[key]
+	if rng == nil {
+		name := "nobody"
+		if peer != nil {
+			name = peer.Name
+		}
+		rng = sched.NewStream(n.w.cfg.Seed, "network", h.Name, name)
+		n.rngs[key] = rng
+	}
+	e := &end{id: id, host: h, incarnation: h.incarnation, rng: rng}
 	h.ends[id] = e
 	return e
 }
 
 func (e *end) alive() bool { return e.host.Up() && e.host.incarnation == e.incarnation }
 
-func (n *network) delay() time.Duration {
+// delay is how long something from this end is under way.
+func (n *network) delay(e *end) time.Duration {
 	d := n.w.cfg.Network.Latency
 	if j := n.w.cfg.Network.Jitter; j > 0 {
-		d += time.Duration(n.rng.Int64N(int64(j) + 1))
+		d += time.Duration(e.rng.Int64N(int64(j) + 1))
 	}
 	return d
+}
+
+// leaving is how long a frame waits for those before it, and takes to leave.
+func (n *network) leaving(e *end, size int) time.Duration {
+	b := n.w.cfg.Network.Bandwidth
+	if b <= 0 {
+		return 0
+	}
+	now := n.w.now()
+	if e.free.Before(now) {
+		e.free = now
+	}
+	e.free = e.free.Add(time.Duration(float64(size) / float64(b) * float64(time.Second)))
+	return e.free.Sub(now)
 }
 
 // separated says whether what a sends cannot reach b.
@@ -101,7 +134,7 @@ func (n *network) separated(a, b *Host) bool { return a.partitioned("out") || b.
 func (n *network) refusing(h *Host) bool { return h.suffers("miner.disconnect") != nil }
 
 // tell gives an event to an end's node after a delay.
-func (n *network) tell(to *end, after time.Duration, ev wire.Event) {
+func (n *network) tell(to *end, after time.Duration, ev *wire.Event) {
 	at := n.w.now().Add(after)
 	if p := to.peer; p != nil {
 		if at.Before(p.arrives) {
@@ -109,41 +142,50 @@ func (n *network) tell(to *end, after time.Duration, ev wire.Event) {
 		}
 		p.arrives = at
 	}
+	n.arrive(to, at, ev)
+}
+
+// overtaken gives an event to an end's node after a delay, whatever comes before.
+func (n *network) overtaken(to *end, after time.Duration, ev *wire.Event) {
+	n.arrive(to, n.w.now().Add(after), ev)
+}
+
+func (n *network) arrive(to *end, at time.Time, ev *wire.Event) {
 	if in := to.host.inbox(); in != nil && to.alive() {
 		ev.Conn = to.id
-		sched.Deliver(n.w.Sched, in, at, ev)
+		sched.DeliverFrom(n.w.Sched, in, at, ev)
 	}
 }
 
 // Dial connects to whoever listens at an address.
 func (t *transport) Dial(id wire.Conn, address string) {
 	n := t.net
-	a := n.newEnd(id, t.host)
-	there := n.delay()
+	var to *Host
+	for _, h := range n.w.Hosts {
+		if h.address == address {
+			to = h
+			break
+		}
+	}
+	a := n.newEnd(id, t.host, to)
+	there := n.delay(a)
 	n.w.Sched.After(there, sched.Func(func() {
 		if !a.alive() {
 			return
-		}
-		var to *Host
-		for _, h := range n.w.Hosts {
-			if h.address == address {
-				to = h
-				break
-			}
 		}
 		if to != nil && (n.separated(t.host, to) || n.separated(to, t.host)) {
 			return // nothing comes back: the dialler gives up by itself
 		}
 		if to == nil || !to.Up() || n.refusing(t.host) || n.refusing(to) {
 			delete(t.host.ends, a.id)
-			n.tell(a, n.delay(), wire.Event{Kind: wire.Closed, Raw: []byte("connection refused")})
+			n.tell(a, n.delay(a), &wire.Event{Kind: wire.Closed, Raw: []byte("connection refused")})
 			return
 		}
 		n.next++
-		b := n.newEnd(n.next, to)
+		b := n.newEnd(n.next, to, t.host)
 		a.peer, b.peer, a.open, b.open = b, a, true, true
-		n.tell(b, 0, wire.Event{Kind: wire.Opened, Inbound: true, Remote: t.host.address})
-		n.tell(a, n.delay(), wire.Event{Kind: wire.Opened, Remote: address})
+		n.tell(b, 0, &wire.Event{Kind: wire.Opened, Inbound: true, Remote: t.host.address})
+		n.tell(a, n.delay(b), &wire.Event{Kind: wire.Opened, Remote: address})
 	}))
 }
 
@@ -164,16 +206,16 @@ func (n *network) send(from *end, frame []byte) {
 		if len(from.stalled) < stalledFrames {
 			from.stalled = append(from.stalled, frame)
 		} else {
-			n.breakEnd(from, n.delay(), "send buffer full")
+			n.breakEnd(from, n.delay(from), "send buffer full")
 		}
 		return
 	}
 	if !to.open { // closed while nothing could pass
-		n.breakEnd(from, n.delay(), "connection reset")
+		n.breakEnd(from, n.delay(from), "connection reset")
 		return
 	}
 	fate := n.w.fate(from.host, PortFrame)
-	delay := n.delay()
+	delay := n.delay(from) + n.leaving(from, len(frame))
 	if len(from.host.active)+len(to.host.active) > 0 {
 		delay += from.host.faultDelay("network.delay") + to.host.faultDelay("network.delay")
 	}
@@ -182,7 +224,7 @@ func (n *network) send(from *end, frame []byte) {
 		loss = 1 - (1-loss)*(1-from.host.faultLoss())*(1-to.host.faultLoss())
 	}
 	if loss > 0 {
-		for again := 0; n.rng.Float64() < loss; again++ {
+		for again := 0; from.rng.Float64() < loss; again++ {
 			if again == maxRetransmits {
 				fate = Lost
 				break
@@ -192,7 +234,7 @@ func (n *network) send(from *end, frame []byte) {
 	}
 	if fate == Lost || fate == AppliedLost || fate == Failed || fate == AppliedFailed {
 		// A frame is only lost with its connection.
-		n.breakEnd(from, n.delay(), "connection reset")
+		n.breakEnd(from, n.delay(from), "connection reset")
 		return
 	}
 	if n.w.Mutate != nil {
@@ -200,11 +242,16 @@ func (n *network) send(from *end, frame []byte) {
 	}
 	ev := n.open(frame)
 	if n.w.OnFrame != nil {
-		n.w.OnFrame(from.host, to.host, &ev)
+		n.w.OnFrame(from.host, to.host, ev)
 	}
-	n.tell(to, delay, ev)
-	if d := n.w.cfg.Network.Duplication; fate == Doubled || d > 0 && n.rng.Float64() < d {
-		n.tell(to, n.delay(), ev)
+	if late := n.w.cfg.Network.Reordering; late > 0 && from.rng.Float64() < late {
+		extra := time.Duration(from.rng.Int64N(int64(2*n.w.cfg.Network.Latency) + 1))
+		n.overtaken(to, delay+extra, ev)
+	} else {
+		n.tell(to, delay, ev)
+	}
+	if d := n.w.cfg.Network.Duplication; fate == Doubled || d > 0 && from.rng.Float64() < d {
+		n.tell(to, n.delay(from), ev)
 	}
 }
 
@@ -232,12 +279,12 @@ func (n *network) heal(h *Host) {
 
 // open does at the edge what the live edge does: it is pure, so it may as well
 // be done when the frame leaves.
-func (n *network) open(frame []byte) wire.Event {
-	if len(frame) == 0 || len(n.lastRaw) != len(frame) || &n.lastRaw[0] != &frame[0] {
-		n.lastMsg, n.lastErr = n.opener.Open(frame)
-		n.lastRaw = frame
+func (n *network) open(frame []byte) *wire.Event {
+	if len(frame) == 0 || len(n.ev.Raw) != len(frame) || &n.ev.Raw[0] != &frame[0] {
+		n.ev.Message, n.ev.Err = n.opener.Open(frame)
+		n.ev.Kind, n.ev.Raw = wire.Received, frame
 	}
-	return wire.Event{Kind: wire.Received, Raw: frame, Message: n.lastMsg, Err: n.lastErr}
+	return &n.ev
 }
 
 // Close ends a connection from this side.
@@ -249,11 +296,11 @@ func (t *transport) Close(c wire.Conn, _ int, reason string) {
 	}
 	delete(t.host.ends, c)
 	e.open = false
-	n.tell(e, 0, wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
+	n.tell(e, 0, &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
 	if p := e.peer; p != nil && p.open && !n.separated(t.host, p.host) {
 		p.open = false
 		delete(p.host.ends, p.id)
-		n.tell(p, n.delay(), wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
+		n.tell(p, n.delay(e), &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
 	}
 }
 
@@ -282,10 +329,10 @@ func (n *network) breakEnd(e *end, after time.Duration, reason string) {
 		return
 	}
 	e.open = false
-	n.tell(e, after, wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
+	n.tell(e, after, &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
 	if p := e.peer; p.open && !n.separated(e.host, p.host) {
 		p.open = false
 		delete(p.host.ends, p.id)
-		n.tell(p, after+n.delay(), wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
+		n.tell(p, after+n.delay(e), &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
 	}
 }

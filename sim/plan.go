@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -108,8 +109,16 @@ func (p *Plan) schedule(games []market.File) error {
 	if !p.End.After(p.Start) {
 		return fmt.Errorf("the run would end at %s, before its start at %s; set duration or start", p.End.Format(time.RFC3339), p.Start.Format(time.RFC3339))
 	}
+	for _, f := range s.Faults {
+		if f.When == "" && f.At >= p.End.Sub(p.Start) {
+			return fmt.Errorf("fault %s begins %s into the run, which ends after %s", f.Name, f.At, p.End.Sub(p.Start))
+		}
+	}
 	return nil
 }
+
+// least stands for no time at all where a configuration's 0 means its default.
+func least(d time.Duration) time.Duration { return max(d, 1) }
 
 func (p *Plan) config() Config {
 	s := p.Scenario
@@ -121,8 +130,9 @@ func (p *Plan) config() Config {
 		ActivityCutoff: s.Chain.ActivityCutoff, MaxUIDs: s.Chain.MaxUIDs, MaxValidators: s.Chain.MaxValidators,
 		CommitReveal: s.Chain.CommitReveal, RevealPeriod: s.Chain.RevealPeriod}
 	c := Config{Seed: s.Seed, Start: p.Start, Chain: cc, Feed: p.Market, Sr25519: s.Crypto == "sr25519",
-		Network: Network{Latency: s.Network.Latency, Jitter: s.Network.Jitter, Loss: s.Network.Loss, Duplication: s.Network.Duplication},
-		Disk:    Disk{CommitLatency: s.Disk.CommitLatency, CommitJitter: s.Disk.CommitJitter}}
+		Network: Network{Latency: least(s.Network.Latency), Jitter: s.Network.Jitter, Loss: s.Network.Loss, Duplication: s.Network.Duplication,
+			Reordering: s.Network.Reordering, Bandwidth: int64(s.Network.Bandwidth)},
+		Disk: Disk{CommitLatency: least(s.Disk.CommitLatency), CommitJitter: s.Disk.CommitJitter}}
 	timeout := s.Node.SessionTimeout
 	if timeout == 0 {
 		timeout = s.Node.Heartbeat * 5 / 2
@@ -136,8 +146,8 @@ func (p *Plan) config() Config {
 			}
 			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Node: node.ValidatorConfig{
 				Netuid: s.Netuid, SessionTimeout: timeout, MetagraphInterval: s.Node.MetagraphInterval,
-				FeedInterval: s.Node.FeedPoll, ScoringInterval: s.Node.ScoringInterval, SettleDelay: s.Node.SettleDelay,
-				WeightsMove: s.Node.WeightsMove, WeightsMaxAge: chain.Block(s.Node.WeightsMaxAge),
+				FeedInterval: s.Node.FeedPoll, ScoringInterval: s.Node.ScoringInterval, SettleDelay: least(s.Node.SettleDelay),
+				WeightsMove: max(s.Node.WeightsMove, math.SmallestNonzeroFloat64), WeightsMaxAge: chain.Block(s.Node.WeightsMaxAge),
 				StatusInterval: s.Node.StatusInterval, BlockTime: s.Chain.BlockTime, Scheme: p.Scheme}})
 		}
 	}
@@ -188,15 +198,24 @@ func (p *Plan) NewWorld() (*World, error) {
 	return w, nil
 }
 
-// Command is the command line that runs the plan again.
-func (p *Plan) Command(file string, games, sets []string) string {
+// Command is the command line that runs the plan again, program being how the
+// program was called.
+func (p *Plan) Command(program, file string, games, sets []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "bettensor sim run %s --seed %d", file, p.Scenario.Seed)
+	fmt.Fprintf(&b, "%s sim run %s --seed %d", program, quoted(file), p.Scenario.Seed)
 	for _, g := range games {
-		fmt.Fprintf(&b, " --games %s", g)
+		fmt.Fprintf(&b, " --games %s", quoted(g))
 	}
 	for _, s := range sets {
-		fmt.Fprintf(&b, " --set '%s'", s)
+		fmt.Fprintf(&b, " --set %s", quoted(s))
 	}
 	return b.String()
+}
+
+// quoted is a word as a shell must be given it.
+func quoted(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }

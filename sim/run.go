@@ -1,7 +1,10 @@
 package sim
 
 import (
+	"cmp"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"bettensor/node"
@@ -23,6 +26,8 @@ type RunOptions struct {
 	Progress func(Progress)
 	// Wall is a clock for the figures of speed; nil leaves them 0.
 	Wall func() time.Time
+	// Stopped, where set, is asked as often; its error ends the run.
+	Stopped func() error
 	// Prepare, where set, is called with the world before it turns.
 	Prepare func(*World)
 }
@@ -68,6 +73,11 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 			r.audit(false)
 		}
 		w.Run(until)
+		if o.Stopped != nil {
+			if err := o.Stopped(); err != nil {
+				return nil, fmt.Errorf("stopped at %s: %w", until.Format(time.DateTime), err)
+			}
+		}
 		if o.Progress != nil {
 			o.Progress(Progress{At: until, Share: float64(i) / progressSteps, Events: w.Sched.Events()})
 		}
@@ -101,6 +111,7 @@ type recorder struct {
 	p           *Plan
 	miners      map[chain.Hotkey]*tally
 	votes       []voter
+	arrived     uint64             // of the last prediction counted at the first validator
 	settled     map[uint64]outcome // by order of acceptance at the first validator
 	checks      *invariant.Set
 	final       []invariant.Check
@@ -110,6 +121,7 @@ type recorder struct {
 
 type tally struct {
 	made, accepted, rejected int
+	forgotten                uint64 // by runs of the node that were killed
 	wagered                  bet.Cents
 	settledWager, profit     bet.Cents
 	clv                      float64
@@ -141,6 +153,7 @@ func (r *recorder) attach() {
 		s := h.Loop.Scope("observer")
 		if h.Miner != nil {
 			t := r.miners[h.Hotkey]
+			t.restarted(h)
 			h.Miner.PredictionsGenerated.Subscribe(s, func(e *node.PredictionsGenerated) { t.made += len(e.IDs) })
 			return
 		}
@@ -150,9 +163,8 @@ func (r *recorder) attach() {
 			return
 		}
 		h.Validator.PredictionStored.Subscribe(s, func(e *node.PredictionStored) {
-			if t := r.miners[e.Hotkey]; t != nil && !e.Duplicate {
-				t.accepted++
-				t.wagered += e.Row.Wager
+			if !e.Duplicate {
+				r.accept(e.Row)
 			}
 		})
 		h.Validator.PredictionRejected.Subscribe(s, func(e *node.PredictionRejected) {
@@ -162,7 +174,67 @@ func (r *recorder) attach() {
 		})
 		h.Validator.PredictionSettled.Subscribe(s, func(e *node.PredictionSettled) { r.settle(h, e.Row) })
 	}
-	r.w.OnRetire = func(h *Host, s node.Stats) { r.gone = append(r.gone, s) }
+	r.w.OnRetire = func(h *Host, s node.Stats) {
+		r.gone = append(r.gone, s)
+		if t := r.miners[h.Hotkey]; t != nil {
+			t.forgotten += count(s, "predictions", "forgotten")
+		}
+	}
+}
+
+// accept counts a prediction that the first validator has on disk. They come
+// in the order of their acceptance.
+func (r *recorder) accept(row *ledger.Prediction) {
+	r.arrived = row.Arrived
+	if t := r.miners[row.Hotkey]; t != nil {
+		t.accepted++
+		t.wagered += row.Wager
+	}
+}
+
+// catchUp counts what the first validator had written and not yet told of when
+// it went down.
+func (r *recorder) catchUp(h *Host) error {
+	snap, err := h.disk.engine.Snapshot()
+	if err != nil {
+		return err
+	}
+	defer snap.Close()
+	var missed []ledger.Prediction
+	err = ledger.Predictions.Scan(snap, nil, nil, func(_ ledger.PredictionKey, row *ledger.Prediction) error {
+		if row.Arrived > r.arrived {
+			missed = append(missed, *row)
+		}
+		return nil
+	})
+	slices.SortFunc(missed, func(a, b ledger.Prediction) int { return cmp.Compare(a.Arrived, b.Arrived) })
+	for i := range missed {
+		r.accept(&missed[i])
+	}
+	return err
+}
+
+// restarted counts what a miner had written and not yet told of when it went
+// down.
+func (t *tally) restarted(h *Host) {
+	if s, ok := h.Stats(); ok {
+		t.made = max(t.made, int(t.forgotten+count(s, "predictions", "held")))
+	}
+}
+
+// count is a service's figure of a name, 0 if it has none.
+func count(s node.Stats, service, name string) uint64 {
+	for i := range s.Services {
+		if s.Services[i].Name != service {
+			continue
+		}
+		for _, c := range s.Services[i].Counts {
+			if c.Name == name {
+				return c.Value
+			}
+		}
+	}
+	return 0
 }
 
 func (r *recorder) index(h *Host) int {
@@ -225,11 +297,13 @@ func (r *recorder) watch() {
 		},
 		Slack: r.slack(),
 	}, disabled)
-	nodes := map[*Host]invariant.Node{}
-	for _, h := range w.Hosts {
-		nodes[h] = invariant.Node{Name: h.Name, Hotkey: h.Hotkey, Validator: h.IsValidator()}
+	before := w.OnFrame
+	w.OnFrame = func(from, to *Host, e *wire.Event) {
+		if before != nil {
+			before(from, to, e)
+		}
+		r.checks.Frame(w.now(), party(from), party(to), e)
 	}
-	w.OnFrame = func(from, to *Host, e *wire.Event) { r.checks.Frame(w.now(), nodes[from], nodes[to], e) }
 	w.OnEvent = func(l *sched.Loop) { r.checks.Event(w.now(), l.Name()) }
 	w.Chain.OnExtrinsic(func(now time.Time, q chain.Request, a chain.Reply) {
 		r.checks.Extrinsic(now, q, a, w.Chain.Metagraph(now))
@@ -241,7 +315,19 @@ func (r *recorder) watch() {
 			}
 		}
 	})
-	w.OnOpened = func(h *Host) { r.look(h, r.checks.Reopened) }
+	w.OnOpened = func(h *Host) {
+		if h == w.Hosts[0] {
+			if err := r.catchUp(h); err != nil {
+				panic("sim: rows of " + h.Name + ": " + err.Error())
+			}
+		}
+		r.look(h, r.checks.Reopened)
+	}
+}
+
+// party is a host as the invariants know it.
+func party(h *Host) invariant.Node {
+	return invariant.Node{Name: h.Name, Hotkey: h.Hotkey, Validator: h.IsValidator()}
 }
 
 // slack is how long a validator of the scenario may take to settle and score:
@@ -249,8 +335,8 @@ func (r *recorder) watch() {
 func (r *recorder) slack() time.Duration {
 	n := r.p.Scenario.Node
 	d := 24*time.Hour + 2*(n.FeedPoll+n.ScoringInterval+n.SettleDelay)
-	for _, f := range r.p.Scenario.Faults {
-		d += f.For
+	for i := range r.p.Scenario.Faults {
+		d += lasting(&r.p.Scenario.Faults[i], r.p.End.Sub(r.p.Start))
 	}
 	return d
 }
@@ -278,7 +364,7 @@ func (r *recorder) look(h *Host, show func(time.Time, invariant.Node, store.Snap
 		panic("sim: snapshot of " + h.Name + ": " + err.Error())
 	}
 	defer snap.Close()
-	if err := show(r.w.now(), invariant.Node{Name: h.Name, Hotkey: h.Hotkey, Validator: true}, snap); err != nil {
+	if err := show(r.w.now(), party(h), snap); err != nil {
 		panic("sim: audit of " + h.Name + ": " + err.Error())
 	}
 }
@@ -294,5 +380,5 @@ func (r *recorder) forget(before bet.Day) {
 
 // ScenarioOption is what scenario.Parse checks names against.
 func ScenarioOption() scenario.Option {
-	return scenario.Option{Coefficients: CoefficientNames(), Coefficient: CheckCoefficient, Invariants: invariant.Names()}
+	return scenario.Option{Coefficients: CoefficientNames(), Coefficient: CheckCoefficient, Invariants: invariant.Names(), Events: slices.Clone(events)}
 }

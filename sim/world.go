@@ -21,6 +21,7 @@ import (
 	"bettensor/node/wire"
 	"bettensor/sched"
 	"bettensor/sim/mockchain"
+	"bettensor/store"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -103,6 +104,10 @@ type World struct {
 	OnOpened func(h *Host)
 	// Mutate, where set, changes frames under way: it is how tests plant bugs.
 	Mutate func(from, to *Host, frame []byte) []byte
+	// Plant, where set, puts something between a node and its store, each time
+	// that is opened: it is how tests plant a store that lies. Invariants read what
+	// is behind it.
+	Plant func(h *Host, e store.Engine) store.Engine
 	// OnFrame, where set, is told of each frame that leaves, as opened by a reader
 	// that is no node's.
 	OnFrame func(from, to *Host, e *wire.Event)

@@ -17,11 +17,11 @@ type Validator struct {
 	Budget      bet.Budget
 	Scores      map[DayKey]Score
 	Weights     []WeightRow // oldest first
-	Common
+	Node
 }
 
-// Common is what both roles find.
-type Common struct {
+// Node is what both roles find.
+type Node struct {
 	Metagraph *chain.Metagraph // nil where none was kept
 	Counters  map[string]Counters
 	Facts     map[string]string
@@ -63,7 +63,7 @@ func LoadValidator(s store.Snapshot) (*Validator, error) {
 				return nil
 			})
 		},
-		func() error { return v.Common.load(s) },
+		func() error { return v.Node.load(s) },
 	)
 	slices.SortFunc(v.Predictions, func(a, b Prediction) int { return cmp.Compare(a.Arrived, b.Arrived) })
 	return v, err
@@ -73,7 +73,7 @@ func LoadValidator(s store.Snapshot) (*Validator, error) {
 type Miner struct {
 	Games  []bet.Game // by id
 	Outbox []Outgoing // by time made, then id
-	Common
+	Node
 }
 
 // LoadMiner reads a miner's tables.
@@ -86,7 +86,7 @@ func LoadMiner(s store.Snapshot) (*Miner, error) {
 		func() error {
 			return Outbox.Scan(s, nil, nil, func(_ bet.PredictionID, o *Outgoing) error { m.Outbox = append(m.Outbox, *o); return nil })
 		},
-		func() error { return m.Common.load(s) },
+		func() error { return m.Node.load(s) },
 	)
 	slices.SortFunc(m.Outbox, func(a, b Outgoing) int {
 		return cmp.Or(a.Made.Compare(b.Made), cmp.Compare(a.Submission.ID, b.Submission.ID))
@@ -94,7 +94,7 @@ func LoadMiner(s store.Snapshot) (*Miner, error) {
 	return m, err
 }
 
-func (c *Common) load(s store.Snapshot) error {
+func (c *Node) load(s store.Snapshot) error {
 	c.Counters, c.Facts = map[string]Counters{}, map[string]string{}
 	if err := Facts.Scan(s, nil, nil, func(k string, v *string) error { c.Facts[k] = *v; return nil }); err != nil {
 		return err

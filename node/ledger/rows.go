@@ -64,7 +64,7 @@ func (p Phase) String() string {
 // WeightSet is one attempt to set weights.
 type WeightSet struct {
 	Planned    time.Time
-	Head       chain.Block // the head when it was planned: an update after it may be ours
+	Head       chain.Block // the last update the chain had shown when it was planned: a later one may be ours
 	Weights    chain.Weights
 	VersionKey uint64
 	Salt       []uint16 // of a commit

@@ -10,6 +10,8 @@ package cli
 import (
 	"fmt"
 
+	"bettensor/sim"
+
 	"github.com/urfave/cli/v2"
 )
 
@@ -20,6 +22,10 @@ const (
 	exitInvariant  = 2 // a safety invariant was broken
 	exitDivergence = 4 // two runs of one seed differ
 )
+
+// plant, set by tests only, is called with each world before it turns, so that
+// there is something to be found.
+var plant func(*sim.World)
 
 // exitError is an error with one of those codes.
 type exitError struct {

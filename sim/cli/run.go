@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -127,7 +128,7 @@ func readFile(path string, limit int64) ([]byte, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, fail(exitBad, "read %s: %w", path, err)
+		return nil, &exitError{exitBad, err}
 	}
 	if int64(len(data)) > limit {
 		return nil, fail(exitBad, "%s: larger than %d bytes", path, limit)
@@ -140,9 +141,12 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Int("rows") < 0 {
+		return fail(exitBad, "--rows: expected at least 0, got %d", c.Int("rows"))
+	}
 	tuneHeap()
 	out := c.App.Writer
-	opt := sim.RunOptions{Wall: time.Now}
+	opt := sim.RunOptions{Wall: time.Now, Stopped: c.Context.Err, Prepare: plant}
 	var outputs closers
 	defer outputs.abandon()
 	if path := c.String("trace"); path != "" {
@@ -172,7 +176,7 @@ func run(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	res.Replay = l.plan.Command(l.path, l.games, l.sets)
+	res.Replay = l.plan.Command(program(), l.path, l.games, l.sets)
 	if c.Bool("quiet") {
 		res.WriteSummary(out)
 	} else {
@@ -192,6 +196,15 @@ func run(c *cli.Context) error {
 		return fail(exitInvariant, "%d violations of invariants; run it again with: %s", n, res.Replay)
 	}
 	return nil
+}
+
+// program is how the program was called, for command lines to repeat: the name
+// of its file, or `go run .` where that file is one that go run has made.
+func program() string {
+	if name := os.Args[0]; !strings.Contains(filepath.ToSlash(name), "/go-build") {
+		return filepath.Base(name)
+	}
+	return "go run ."
 }
 
 // run runs once, or twice and compares.
@@ -229,44 +242,74 @@ func (l *loaded) run(opt sim.RunOptions, check bool) (*sim.Result, error) {
 // half written.
 type closers struct {
 	files []*outFile
-	done  bool
 }
 
 type outFile struct {
 	*bufio.Writer
 	f    *os.File
 	path string
+	temp bool // f takes the place of path when it is whole
 }
 
+// create begins a file. What cannot be written must show before a run of
+// minutes, not after it. A device or a pipe is written to as it is: nothing may
+// take its place.
 func (c *closers) create(path string) (io.Writer, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	o := &outFile{path: path}
+	info, err := os.Stat(path)
+	if o.temp = err != nil || info.Mode().IsRegular(); err == nil && o.temp {
+		o.path, err = filepath.EvalSymlinks(path) // a link stays, what it leads to is replaced
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if abs, e := filepath.Abs(o.path); e == nil {
+		o.path = abs
+	}
+	for _, other := range c.files {
+		if o.temp && other.path == o.path {
+			err = errors.New("two outputs of one command go there")
+		}
+	}
+	switch {
+	case err != nil:
+	case info != nil && info.IsDir():
+		err = errors.New("is a directory")
+	case o.temp:
+		o.f, err = os.CreateTemp(filepath.Dir(o.path), "."+filepath.Base(o.path)+".*")
+	default:
+		o.f, err = os.OpenFile(o.path, os.O_WRONLY, 0)
+	}
 	if err != nil {
+		if e := (*fs.PathError)(nil); errors.As(err, &e) {
+			err = e.Err // which may name the temporary file
+		}
 		return nil, fail(exitBad, "write %s: %w", path, err)
 	}
-	o := &outFile{bufio.NewWriterSize(f, 1<<16), f, path}
+	o.Writer = bufio.NewWriterSize(o.f, 1<<16)
 	c.files = append(c.files, o)
 	return o, nil
 }
 
 func (c *closers) close() error {
-	c.done = true
-	for _, o := range c.files {
+	for i, o := range c.files {
 		err := errors.Join(o.Flush(), o.f.Close())
-		if err == nil {
+		if err == nil && o.temp {
 			err = errors.Join(os.Chmod(o.f.Name(), 0o644), os.Rename(o.f.Name(), o.path))
 		}
 		if err != nil {
-			os.Remove(o.f.Name())
+			c.files = c.files[i:]
 			return fail(exitBad, "write %s: %w", o.path, err)
 		}
 	}
+	c.files = nil
 	return nil
 }
 
+// abandon drops what was not closed.
 func (c *closers) abandon() {
-	if !c.done {
-		for _, o := range c.files {
-			o.f.Close()
+	for _, o := range c.files {
+		o.f.Close()
+		if o.temp {
 			os.Remove(o.f.Name())
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"bettensor/sim"
+	"bettensor/sim/scenario"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -69,6 +71,10 @@ func sweep(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	with := c.String("against")
+	if c.IsSet("against") && !slices.ContainsFunc(first.plan.Scenario.Miners, func(g scenario.Group) bool { return g.Kind == with && g.Count > 0 }) {
+		return fail(exitBad, "--against: no miners of kind %q in %s", with, first.path)
+	}
 	var outputs closers
 	defer outputs.abandon()
 	var data io.Writer
@@ -108,7 +114,7 @@ func sweep(c *cli.Context) error {
 					l, err = load(c, from+uint64(i))
 				}
 				if err == nil {
-					results[i], err = l.plan.Run(sim.RunOptions{})
+					results[i], err = l.plan.Run(sim.RunOptions{Stopped: ctx.Err, Prepare: plant})
 				}
 				mu.Lock()
 				errs[i] = err
@@ -128,8 +134,8 @@ func sweep(c *cli.Context) error {
 	if err := c.Context.Err(); err != nil {
 		return fail(exitBad, "stopped after %d of %d seeds", done, n)
 	}
-	table := sim.Spread(results, c.String("against"))
-	writeSpread(c.App.Writer, first, table, c.String("against"), from, to)
+	table := sim.Spread(results, with)
+	writeSpread(c.App.Writer, first, table, with, from, to)
 	var bad []error
 	for i, r := range results {
 		if v := r.Violated(); v > 0 {

@@ -43,9 +43,7 @@ func (s *Set) auditDays(at time.Time, v *validator, snap store.Snapshot) error {
 				return err
 			}
 			b.kept = b.kept || leaving
-			if !at.Before(dayEnd(b.day).Add(closing)) {
-				b.dirty = false
-			}
+			b.dirty = at.Before(b.touched.Add(closing))
 		}
 	}
 	return nil

@@ -28,8 +28,8 @@ const (
 	// recentDays are looked at again when a store was reopened; what is older is
 	// when it is settled, and before it may be dropped.
 	recentDays = 2
-	// closing is how long after a day's end nothing is under way any more that
-	// may still become a row of the day.
+	// closing is how long after a submission or an answer its row is there, if
+	// there is to be one.
 	closing = time.Hour
 )
 
@@ -71,9 +71,10 @@ type owner struct {
 // dayBook is one hotkey's UTC day: as day of receipt, and as day of settlement.
 type dayBook struct {
 	day     bet.Day
-	dirty   bool // rows may have come since it was last looked at
-	unequal bool // its budget row and its rows differ, and it was said
-	kept    bool // it was found whole shortly before it may be dropped
+	dirty   bool      // rows may have come since it was last looked at
+	touched time.Time // when something was last under way that may become a row of it
+	unequal bool      // its budget row and its rows differ, and it was said
+	kept    bool      // it was found whole shortly before it may be dropped
 	spent   bet.Cents
 	entries []*entry // found in the store
 
@@ -176,9 +177,9 @@ func (s *Set) submission(at time.Time, v *validator, h chain.Hotkey, sub *bet.Su
 		}
 	}
 	e.last, e.owner.last = now, now
-	e.owner.touch(bet.DayOf(at))
+	e.owner.touch(bet.DayOf(at), at)
 	if late := bet.DayOf(at.Add(closing)); late != bet.DayOf(at) {
-		e.owner.touch(late)
+		e.owner.touch(late, at)
 	}
 	c := read(sub)
 	i := 0
@@ -272,7 +273,7 @@ func (s *Set) confirmation(at time.Time, v *validator, h chain.Hotkey, k *wire.C
 			return
 		}
 		e.ackedAt = decided.UnixNano()
-		e.owner.touch(bet.DayOf(decided))
+		e.owner.touch(bet.DayOf(decided), at)
 		v.fresh = append(v.fresh, e)
 		if len(e.variants) == 1 {
 			e.accepted = 0
@@ -297,8 +298,11 @@ func (o *owner) adopt(row *ledger.Prediction) *entry {
 	return e
 }
 
-// touch marks a day as one on which rows may have come.
-func (o *owner) touch(d bet.Day) { o.book(d).dirty = true }
+// touch marks a day as one on which rows may come.
+func (o *owner) touch(d bet.Day, at time.Time) {
+	b := o.book(d)
+	b.dirty, b.touched = true, at
+}
 
 // book returns a day's book, made if need be. The newest day is nearly always
 // the one that is asked for.

@@ -34,7 +34,8 @@ type fixture struct {
 	void           bool
 	corrected      bet.Outcome
 	correctedAt    time.Time
-	kept           bool // not settled by the ordinary day
+	withdrawnAt    time.Time // no result from then on
+	kept           bool      // not settled by the ordinary day
 }
 
 type history struct {
@@ -84,7 +85,7 @@ func (x *history) kickOff(id bet.GameID, at time.Time) (time.Time, bool) {
 
 func (x *history) result(id bet.GameID, at time.Time) (bet.Outcome, bool, bool) {
 	g := x.games[id]
-	if g == nil || at.Before(g.resultAt) {
+	if g == nil || at.Before(g.resultAt) || !g.withdrawnAt.IsZero() && !at.Before(g.withdrawnAt) {
 		return bet.Unfinished, false, false
 	}
 	if !g.correctedAt.IsZero() && !at.Before(g.correctedAt) {

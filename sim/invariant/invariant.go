@@ -91,7 +91,7 @@ type Set struct {
 // with the reason. Names it does not know are ignored: scenarios check them
 // against Names.
 func New(f Facts, disabled map[string]string) *Set {
-	if f.Slack <= 0 {
+	if f.Slack < time.Hour { // of no use, and 0 is the default
 		f.Slack = defaultSlack
 	}
 	s := &Set{facts: f}

@@ -8,13 +8,15 @@ import (
 	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/ledger"
+	"bettensor/node/wire"
 
 	"github.com/google/go-cmp/cmp"
 )
 
 // TestObedientHistory plays two months in which nothing is wrong.
 func TestObedientHistory(t *testing.T) {
-	x := newHistory(t).days(60)
+	const days = 70
+	x := newHistory(t).days(days)
 	x.expect(nil)
 	for _, c := range x.set.Finish(x.at) {
 		if c.Checked < 50 {
@@ -25,7 +27,10 @@ func TestObedientHistory(t *testing.T) {
 		}
 	}
 	v := x.set.validators[0]
-	if most := 60 * len(miners) * 3; len(v.entries) >= most || len(v.entries) < most/2 {
+	if len(v.played) >= days {
+		t.Errorf("%d games are remembered after retention", len(v.played))
+	}
+	if most := days * len(miners) * 3; len(v.entries) >= most || len(v.entries) < most/2 {
 		t.Errorf("%d of %d predictions are remembered after retention", len(v.entries), most)
 	}
 }
@@ -40,8 +45,11 @@ func TestObedientCorners(t *testing.T) {
 	x.at = begin.AddDate(0, 0, 4).Add(-time.Millisecond)
 	s := x.submit(a, submission("midnight", "night", bet.Home, 1000))
 	x.put(x.row(a, s))
+	quiet := x.submit(b, submission("quiet", "night", bet.Away, 10))
+	unheard := x.row(b, quiet)
 	x.day = 4
 	x.audit()
+	x.put(unheard) // on its way to the disk at midnight, and nobody is told
 	x.pass(5 * time.Millisecond)
 	x.answer(a, s.ID, "")
 	// The next day has a budget of its own.
@@ -66,6 +74,22 @@ func TestObedientCorners(t *testing.T) {
 	x.pass(time.Minute)
 	x.accept(b, s)
 
+	// Refused for what it says, and then corrected.
+	x.submit(b, submission("fixed", "night", bet.Away, -1))
+	x.answer(b, "fixed", bet.InvalidWager)
+	x.accept(b, submission("fixed", "night", bet.Away, 1))
+
+	// A refusal overtaken by the acceptance that came after it.
+	s = x.submit(b, submission("overtaken", "night", bet.Away, 1))
+	x.pass(time.Second)
+	x.accept(b, s)
+	x.set.Frame(x.at, theValidator, b, &wire.Event{Kind: wire.Received, Message: wire.Message{Kind: wire.ConfirmationMessage, Sender: "V",
+		Confirmation: wire.Confirmation{ID: s.ID, Code: bet.OddsMismatch, At: x.at.Add(-time.Second)}}})
+
+	// A game without a result until its rows may go.
+	x.game("abandoned", 2*time.Hour, bet.Home).resultAt = x.at.AddDate(0, 0, ledger.RetentionDays).Add(12 * time.Hour)
+	x.accept(b, submission("abandoned", "abandoned", bet.Home, 1))
+
 	// Put off while it was open, and predicted on the old kick-off.
 	g := x.game("moved", 2*time.Hour, bet.Tie)
 	g.movedAt, g.moved, g.resultAt = x.at.Add(time.Hour), x.at.Add(50*time.Hour), x.at.Add(52*time.Hour)
@@ -83,7 +107,17 @@ func TestObedientCorners(t *testing.T) {
 	// Corrected three days later, and followed.
 	c := x.games["g4"]
 	c.correctedAt, c.corrected = x.at.Add(time.Hour), (c.outcome+1)%2
-	x.days(6)
+	// Corrected before the day was over, and not yet followed at midnight.
+	g = x.game("hasty", 11*time.Hour, bet.Home)
+	g.correctedAt, g.corrected = x.at.Add(23*time.Hour), bet.Away
+	x.accept(a, submission("hasty", "hasty", bet.Home, 1))
+	// Withdrawn before the day was over; the validator hears of it after midnight.
+	g = x.game("withdrawn", 11*time.Hour, bet.Home)
+	g.withdrawnAt = x.at.Add(23 * time.Hour)
+	open := *x.accept(a, submission("withdrawn", "withdrawn", bet.Home, 1))
+	x.days(1)
+	x.put(&open)
+	x.days(50)
 	x.expect(nil)
 }
 
@@ -162,6 +196,9 @@ func TestPlanted(t *testing.T) {
 			x.drop(row)
 			x.pass(time.Minute)
 			x.reopened()
+			if !x.set.Violated() {
+				x.t.Error("not noticed when the store was opened")
+			}
 		}, wants{"acknowledged-is-stored": 1}},
 		{"the row without its idempotency key", func(x *history) {
 			x.game("g", 9*time.Hour, bet.Home)
@@ -212,7 +249,7 @@ func TestPlanted(t *testing.T) {
 			x.pass(11*time.Hour + 30*time.Minute)
 			row.State, row.Settled = bet.Lost, g.resultAt
 			x.put(&row)
-		}, wants{"settled-once": 2}}, // in passing, and when due
+		}, wants{"settled-once": 1}},
 		{"settled on the wrong day", func(x *history) {
 			g := x.game("g", 2*time.Hour, bet.Home)
 			g.kept = true
@@ -289,6 +326,21 @@ func TestPlanted(t *testing.T) {
 			x.game("g", 9*time.Hour, bet.Home)
 			x.accept(a, submission("1", "g", bet.Home, 5))
 			x.submit(a, submission("1", "g", bet.Home, 6))
+			x.answer(a, "1", "")
+		}, wants{"one-acknowledgement": 1}},
+		{"two contents acknowledged, the second sent more often", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.accept(a, submission("1", "g", bet.Home, 5))
+			x.submit(a, submission("1", "g", bet.Home, 6))
+			x.submit(a, submission("1", "g", bet.Home, 6))
+			x.answer(a, "1", "")
+		}, wants{"one-acknowledgement": 1}},
+		{"two contents acknowledged, and only the row tells which was first", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.submit(a, submission("1", "g", bet.Home, 5))
+			x.submit(a, submission("1", "g", bet.Home, 5))
+			x.put(x.row(a, x.submit(a, submission("1", "g", bet.Home, 6))))
+			x.answer(a, "1", "")
 			x.answer(a, "1", "")
 		}, wants{"one-acknowledgement": 1}},
 		{"refused after it was acknowledged", func(x *history) {

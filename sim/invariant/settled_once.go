@@ -23,20 +23,24 @@ func verdict(pick, outcome bet.Outcome, void bool) bet.State {
 }
 
 // early looks at a row in passing: one that is settled must have a result
-// behind it.
+// behind it. Which one is for due to say, when corrections have had their time.
 func (r *settledOnce) early(s *Set, at time.Time, v *validator, e *entry, row *ledger.Prediction) {
 	if row.State == bet.Open || e.early || !r.judge() {
 		return
 	}
 	// A result that was withdrawn is believed for as long as news may take.
-	for _, asOf := range [...]time.Time{at, at.Add(-s.facts.Slack)} {
-		if outcome, void, known := s.facts.Result(row.Game, asOf); known && verdict(row.Outcome, outcome, void) == row.State {
+	for back := time.Duration(0); back <= s.facts.Slack; back += s.facts.Slack / looksBack {
+		if _, _, known := s.facts.Result(row.Game, at.Add(-back)); known {
 			return
 		}
 	}
 	e.early = true
-	r.violate(at, "%s is %s, and no result says so", e.who(v), row.State)
+	r.violate(at, "%s is %s, and its game has no result", e.who(v), row.State)
 }
+
+// looksBack is how often within Slack a withdrawn result is looked for. It is
+// nearly always the first look that finds one.
+const looksBack = 24
 
 // due looks at a row that follows the result, or has had its time to.
 func (r *settledOnce) due(s *Set, at time.Time, v *validator, e *entry, g *game, row *ledger.Prediction) {

@@ -37,8 +37,8 @@ type Scenario struct {
 	// market.span for made-up games.
 	Duration time.Duration `key:"duration" range:"1m..3650d"`
 	// Netuid is the subnet's number on the mock chain. 30 is the number of the
-	// original on the main network.
-	Netuid chain.Netuid `key:"netuid" default:"30" range:"0..65535"`
+	// original on the main network; 0 is no subnet but the root.
+	Netuid chain.Netuid `key:"netuid" default:"30" range:"1..65535"`
 	// Crypto of signatures: `keyed` is a keyed hash, which is fast and which nobody
 	// in a simulation can forge; `sr25519` is what the network uses.
 	Crypto string `key:"crypto" enum:"keyed,sr25519" default:"keyed"`
