@@ -43,6 +43,10 @@ type ValidatorConfig struct {
 	WeightsMaxAge chain.Block
 	// StatusInterval between status lines. Default 1 min.
 	StatusInterval time.Duration
+	// BackupInterval between copies of the store. Default 6 h.
+	BackupInterval time.Duration
+	// BackupDeadline of one copy. Default 10 min: a gigabyte on a slow disk.
+	BackupDeadline time.Duration
 	// ChainDeadline of one request. Default 30 s: two blocks and a half.
 	ChainDeadline time.Duration
 	// FeedDeadline of one poll. Default 60 s.
@@ -70,6 +74,8 @@ func (c *ValidatorConfig) fill() {
 	def(&c.WeightsMove, 0.01)
 	def(&c.StatusInterval, time.Minute)
 	def(&c.ChainDeadline, 30*time.Second)
+	def(&c.BackupInterval, 6*time.Hour)
+	def(&c.BackupDeadline, 10*time.Minute)
 	def(&c.FeedDeadline, time.Minute)
 	def(&c.BlockTime, chain.BlockTime)
 	def(&c.AlphaPrice, 1)
@@ -111,6 +117,10 @@ type MinerConfig struct {
 	MinWager bet.Cents
 	// StatusInterval between status lines. Default 5 min.
 	StatusInterval time.Duration
+	// BackupInterval between copies of the store. Default 6 h.
+	BackupInterval time.Duration
+	// BackupDeadline of one copy. Default 10 min.
+	BackupDeadline time.Duration
 	// ChainDeadline of one request. Default 30 s.
 	ChainDeadline time.Duration
 }
@@ -128,6 +138,8 @@ func (c *MinerConfig) fill() {
 	def(&c.MinWager, 1)
 	def(&c.StatusInterval, 5*time.Minute)
 	def(&c.ChainDeadline, 30*time.Second)
+	def(&c.BackupInterval, 6*time.Hour)
+	def(&c.BackupDeadline, 10*time.Minute)
 }
 
 func def[T comparable](field *T, value T) {

@@ -123,7 +123,7 @@ func (c *core) detachAll() {
 
 // rebuildable services find their state again in State, in the store or with
 // their peers. The others hold the books.
-var rebuildable = map[string]bool{"metagraph": true, "communication": true, "scoring": true, "weights": true, "status": true}
+var rebuildable = map[string]bool{"metagraph": true, "communication": true, "scoring": true, "weights": true, "database": true, "status": true}
 
 // detached stands in for a service between its panic and its rebuild.
 type detached struct {

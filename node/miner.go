@@ -58,6 +58,7 @@ func NewMiner(l *sched.Loop, cfg MinerConfig, p Ports, m model.Model, opener fun
 	n.add("games", func(s *sched.Scope) service { return newMinerGames(n, s) })
 	n.add("predictions", func(s *sched.Scope) service { return newMinerPredictions(n, s) })
 	n.add("communication", func(s *sched.Scope) service { return newMinerCommunication(n, s) })
+	n.add("database", func(s *sched.Scope) service { return newDatabase(n.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
 	n.add("status", func(s *sched.Scope) service { return newStatus(n.core, s, cfg.StatusInterval) })
 	n.found = nil
 	return n, nil

@@ -24,6 +24,8 @@ type Ports struct {
 	Signer wire.Signer
 	// Store is the opened store.
 	Store Storage
+	// Backup copies the store; nil where nobody keeps backups, as in the simulator.
+	Backup sched.Backend[BackupRequest, BackupReply]
 	// Log takes lines for people; nil for none.
 	Log *slog.Logger
 	// Down is told, on the loop, that the node cannot go on: its store failed, or

@@ -81,6 +81,7 @@ type rigNode struct {
 	downs  []error
 	silent bool // while it is down for good: it is not started again
 	setup  func(*rigNode)
+	backup sched.Backend[BackupRequest, BackupReply]
 }
 
 // rigCommitter makes batches durable after a millisecond, or when it is told to.
@@ -192,7 +193,7 @@ func (n *rigNode) start() {
 		n.loop.SetTracer(n.rig)
 	}
 	loop := n.loop
-	ports := Ports{Chain: n.chainPort, Feed: n.feedPort, Net: (*rigNet)(n), Signer: n.signer,
+	ports := Ports{Backup: n.backup, Chain: n.chainPort, Feed: n.feedPort, Net: (*rigNet)(n), Signer: n.signer,
 		Store: Storage{Snapshot: snap, At: engine.Durable(), Committer: func(report func(store.Event)) store.Committer {
 			n.commit.report = report
 			return &n.commit

@@ -8,7 +8,7 @@ import (
 
 // totalsEvery is how often totals are written at most: what a crash makes them
 // miss, against a batch of a few kilobytes for each node.
-const totalsEvery = time.Hour
+const totalsEvery = 6 * time.Hour
 
 // totals are the counters that survive a restart: those that earlier runs left
 // in the ledger, by set, to which this run's are added.
@@ -25,7 +25,7 @@ type Totals struct {
 
 // Totals returns the counters that survive restarts: of tasks, of events and of
 // panics. Those of a run that crashed end at the last time they were written,
-// up to an hour before. Call it on the loop.
+// up to totalsEvery before. Call it on the loop.
 func (c *core) Totals() []Totals {
 	tasks, events, panics := Totals{Set: "tasks"}, Totals{Set: "events"}, Totals{Set: "panics"}
 	for _, t := range c.loop.Tasks() {

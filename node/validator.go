@@ -88,6 +88,7 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	v.add("predictions", func(s *sched.Scope) service { return newPredictions(v, s) })
 	v.add("scoring", func(s *sched.Scope) service { return newScoring(v, s) })
 	v.add("weights", func(s *sched.Scope) service { return newWeights(v, s) })
+	v.add("database", func(s *sched.Scope) service { return newDatabase(v.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
 	v.add("status", func(s *sched.Scope) service { return newStatus(v.core, s, cfg.StatusInterval) })
 	v.found = nil
 	return v, nil

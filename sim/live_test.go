@@ -27,7 +27,7 @@ import (
 type liveNode struct {
 	live      *sched.Live
 	transport *sock.Transport
-	engine    store.Engine
+	engine    *store.Pebble
 	committer store.Committer
 	rec       *sched.Recorder
 	recording bytes.Buffer
@@ -71,6 +71,20 @@ func (g liveGame) backend(wg *sync.WaitGroup) sched.Backend[feed.Request, feed.B
 	}
 }
 
+// backupTo copies a store off the loop.
+func backupTo(to *store.Backups, from *store.Pebble, wg *sync.WaitGroup) sched.Backend[node.BackupRequest, node.BackupReply] {
+	return func(_ node.BackupRequest, reply func(sched.Result[node.BackupReply])) {
+		wg.Go(func() {
+			dir, err := to.Take(from)
+			if err != nil {
+				reply(sched.Failed[node.BackupReply](err))
+				return
+			}
+			reply(sched.Result[node.BackupReply]{Res: node.BackupReply{Name: filepath.Base(dir)}})
+		})
+	}
+}
+
 func liveSeed(name string) (b [32]byte) {
 	copy(b[:], name)
 	return b
@@ -90,7 +104,8 @@ func realOpener() *wire.Opener { return &wire.Opener{Verifier: &wire.Sr25519Veri
 
 func validatorConfig(hotkey chain.Hotkey, axon chain.Axon) node.ValidatorConfig {
 	return node.ValidatorConfig{Hotkey: hotkey, Axon: axon, FeedInterval: 100 * time.Millisecond, ScoringInterval: 200 * time.Millisecond,
-		SettleDelay: 20 * time.Millisecond, MetagraphInterval: 100 * time.Millisecond, BlockTime: 50 * time.Millisecond, StatusInterval: time.Hour}
+		SettleDelay: 20 * time.Millisecond, MetagraphInterval: 100 * time.Millisecond, BlockTime: 50 * time.Millisecond, StatusInterval: time.Hour,
+		BackupInterval: 300 * time.Millisecond}
 }
 
 func minerConfig(hotkey chain.Hotkey) node.MinerConfig {
@@ -142,7 +157,8 @@ func TestGateLiveRunReplays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ports := node.Ports{Chain: ch.backend(), Feed: game.backend(&ch.wg), Net: n.transport, Signer: signerFor(t, n.live.Loop(), name),
+		copies := &store.Backups{Root: dirs[name] + "-backups", Keep: 2}
+		ports := node.Ports{Chain: ch.backend(), Feed: game.backend(&ch.wg), Backup: backupTo(copies, n.engine, &ch.wg), Net: n.transport, Signer: signerFor(t, n.live.Loop(), name),
 			Down: func(err error) { t.Errorf("%s went down: %v", name, err) },
 			Store: node.Storage{Snapshot: snap, At: n.engine.Durable(), Committer: func(report func(store.Event)) store.Committer {
 				n.committer = store.NewGroupCommitter(n.engine, report, store.Limits{})
@@ -208,6 +224,22 @@ func TestGateLiveRunReplays(t *testing.T) {
 	}
 	ch.wg.Wait()
 
+	// The validator has backed its store up by itself, and a copy opens.
+	copies, err := (&store.Backups{Root: dirs["v0"] + "-backups", Keep: 2}).List()
+	if err != nil || len(copies) == 0 || len(copies) > 2 {
+		t.Fatalf("backups %q, %v: want one or two", copies, err)
+	}
+	b, err := store.OpenPebble(store.Options{Dir: copies[len(copies)-1], Schema: ledger.Schema()})
+	if err != nil {
+		t.Fatalf("open a backup: %v", err)
+	}
+	if b.Durable() == 0 {
+		t.Error("the backup is empty")
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+
 	// What is on disk is what a simulated run of the same story ends in.
 	e, err := store.OpenPebble(store.Options{Dir: dirs["v0"], Schema: ledger.Schema()})
 	if err != nil {
@@ -267,7 +299,7 @@ func replayed(t *testing.T, name string, recording []byte, hotkey chain.Hotkey, 
 	}
 	defer snap.Close()
 	ports := node.Ports{Chain: func(chain.Request, func(sched.Result[chain.Reply])) {}, Feed: func(feed.Request, func(sched.Result[feed.Batch])) {},
-		Net: nowhere{}, Signer: signerFor(t, r.Loop(), name),
+		Backup: func(node.BackupRequest, func(sched.Result[node.BackupReply])) {}, Net: nowhere{}, Signer: signerFor(t, r.Loop(), name),
 		Store: node.Storage{Snapshot: snap, Committer: func(func(store.Event)) store.Committer { return noDisk{} }}}
 	if m == nil {
 		v, err := node.NewValidator(r.Loop(), validatorConfig(hotkey, axon), ports, realOpener)

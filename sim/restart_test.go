@@ -193,7 +193,7 @@ func TestRestartEquivalent(t *testing.T) {
 			t.Fatalf("the undisturbed run: %d predictions, weights %v, %d scores", n, want.Books.Weights, len(want.Scores))
 		}
 		stops, lossy := 0, 0
-		for seed := range uint64(12) {
+		for seed := range uint64(8) {
 			rng := rand.New(rand.NewPCG(seed, 7))
 			points := map[int]bool{} // half by events, so that something is under way
 			for range 8 {
@@ -258,7 +258,7 @@ func TestRestartEquivalent(t *testing.T) {
 				return
 			}
 		}
-		if stops < 100 || lossy < 5 {
+		if stops < 60 || lossy < 5 {
 			t.Errorf("only %d stops, %d of them losing something", stops, lossy)
 		}
 	}

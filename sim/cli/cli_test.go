@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -319,16 +320,55 @@ func TestFlags(t *testing.T) {
 	if info, err := os.Lstat(filepath.Join(dir, "link.json")); err != nil || info.Mode().IsRegular() {
 		t.Errorf("the link: %v, %v", info, err)
 	}
-	// A device stays one.
-	stdout, stderr, code := call(t, dir, "sim", "run", "small.yaml", "--quiet", "--json", os.DevNull, "--trace", "/dev/stdout")
-	if info, err := os.Stat(os.DevNull); code != 0 || err != nil || info.Mode().IsRegular() {
-		t.Errorf("exit code %d, %s, %v: %s", code, os.DevNull, err, stderr)
+	// A pipe stays one. It is held open here, so that nobody waits for anybody.
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skip("no named pipes here: ", err)
 	}
-	if !strings.Contains(stdout, `"kind":"bus"`) {
-		t.Error("no trace on the standard output")
+	f, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if want := []string{"link.json", "old.json", "small.yaml"}; !slices.Equal(listing(t, dir), want) {
+	defer f.Close()
+	hash("small.yaml", "--quiet", "--json", "pipe")
+	if info, err := os.Lstat(pipe); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		t.Fatalf("the pipe: %v, %v", info.Mode(), err)
+	}
+	if err := json.NewDecoder(f).Decode(new(sim.Result)); err != nil {
+		t.Errorf("what came through the pipe: %v", err)
+	}
+	if want := []string{"link.json", "old.json", "pipe", "small.yaml"}; !slices.Equal(listing(t, dir), want) {
 		t.Errorf("files %v, want %v", listing(t, dir), want)
+	}
+}
+
+// TestGamesFlag: several files merge, the run follows them, and a start or a
+// duration of the scenario or of --set wins.
+func TestGamesFlag(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"open.yaml": strings.Replace(small, "duration: 1d\n", "", 1)})
+	market, err := filepath.Abs(filepath.Join("..", "..", "testdata", "market"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		set        string
+		start, end string
+	}{
+		{"seed=1", "2030-01-04T12:30:00Z", "2030-10-29T16:30:00Z"},
+		{"duration=2d", "2030-01-04T12:30:00Z", "2030-01-06T12:30:00Z"},
+		{"start=2030-10-20", "2030-10-20T00:00:00Z", "2030-10-29T16:30:00Z"},
+	} {
+		_, stderr, code := call(t, dir, "sim", "run", "open.yaml", "--quiet", "--games", filepath.Join(market, "two-leagues.csv"),
+			"--games", filepath.Join(market, "football-data.csv"), "--set", tt.set, "--json", "out.json", "--set", "node.heartbeat=6h")
+		data, err := os.ReadFile(filepath.Join(dir, "out.json"))
+		var r sim.Result
+		if err = errors.Join(err, json.Unmarshal(data, &r)); err != nil || code != 0 {
+			t.Fatalf("exit code %d, %v: %s", code, err, stderr)
+		}
+		if start, end := r.Start.Format(time.RFC3339), r.End.Format(time.RFC3339); r.Games != 8 || start != tt.start || end != tt.end {
+			t.Errorf("--set %s: %d games from %s to %s, want 8 from %s to %s", tt.set, r.Games, start, end, tt.start, tt.end)
+		}
 	}
 }
 
