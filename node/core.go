@@ -187,6 +187,7 @@ func eventCodec(opener func() *wire.Opener) sched.Codec[wire.Event] {
 	var o *wire.Opener
 	return sched.Codec[wire.Event]{
 		Append: func(dst []byte, e *wire.Event) []byte { return wire.AppendEvent(dst, e) },
+		Hash:   (*wire.Event).Sum,
 		Read: func(b []byte) (wire.Event, error) {
 			if o == nil {
 				o = opener()

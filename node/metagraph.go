@@ -53,7 +53,7 @@ type metagraphConfig struct {
 func chainPort(s *sched.Scope, p Ports, deadline time.Duration, done func(sched.Ticket, chain.Request, chain.Reply, error)) *sched.Port[chain.Request, chain.Reply] {
 	return sched.NewPort(s, sched.PortConfig[chain.Request, chain.Reply]{
 		Name: "chain", Deadline: deadline, Limit: 2, Request: chain.AppendRequest,
-		Reply:       sched.Codec[chain.Reply]{Append: chain.AppendReply, Read: func(b []byte) (chain.Reply, error) { return readAll(b, chain.ReadReply) }},
+		Reply:       sched.Codec[chain.Reply]{Append: chain.AppendReply, Hash: (*chain.Reply).Sum, Read: func(b []byte) (chain.Reply, error) { return readAll(b, chain.ReadReply) }},
 		ShowRequest: func(q *chain.Request) any { return map[string]any{"op": q.Op.String(), "uids": len(q.Weights.UIDs)} },
 		ShowReply: func(r *chain.Reply) any {
 			return map[string]any{"code": r.Code, "head": r.Head, "included": r.Included}
@@ -119,7 +119,11 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 	}
 	m.stats.syncs++
 	var changed []SlotChange
+	same := old != nil && meta.Digest != 0 && meta.Digest == old.Digest // nothing but the block is new
 	for i := range meta.Neurons {
+		if same {
+			break
+		}
 		was := chain.Hotkey("")
 		if old != nil && i < len(old.Neurons) {
 			was = old.Neurons[i].Hotkey
@@ -130,7 +134,7 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 	}
 	moved := old == nil || len(changed) > 0 || len(old.Neurons) != len(meta.Neurons)
 	m.state.setMeta(meta, moved)
-	m.keep(meta, moved || served(old, meta))
+	m.keep(meta, moved || !same && served(old, meta))
 	m.core.metagraph.Publish(MetagraphUpdated{Meta: meta, Changed: changed})
 	m.announce(meta)
 }

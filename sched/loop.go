@@ -190,14 +190,11 @@ func mix(a, b uint64) uint64 {
 
 // begin takes in an event of a source. It reports false where the event must
 // not be handled because the loop was killed by its input hook.
-func (l *Loop) begin(source uint32, payload []byte) bool {
+func (l *Loop) begin(source uint32, sum uint64, payload []byte) bool {
 	l.events++
 	before := l.hash
 	h := before ^ uint64(l.now) ^ bits.RotateLeft64(uint64(l.wall-l.now), 32)
-	if len(payload) > 0 {
-		h ^= xxhash.Sum64(payload)
-	}
-	l.hash = mix(h, uint64(source)<<1|1)
+	l.hash = mix(h^sum, uint64(source)<<1|1)
 	if l.onInput != nil {
 		l.onInput(l)
 		if l.dead {
@@ -328,7 +325,7 @@ func (d *slice) owner() *Loop { return d.scope.loop }
 // Fire runs one slice.
 func (d *slice) Fire() {
 	l := d.scope.loop
-	if d.scope.closed || !l.begin(d.source, nil) {
+	if d.scope.closed || !l.begin(d.source, 0, nil) {
 		return
 	}
 	d.more = false

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Ticket numbers a started request of one port.
@@ -235,7 +237,21 @@ func (e *PortError) Error() string { return e.Port + ": " + e.Text + " (" + e.Ki
 func (e *PortError) Unwrap() error { return e.Kind }
 
 func resultCodec[Res any](c Codec[Res]) Codec[Result[Res]] {
+	var hash func(*Result[Res]) uint64
+	if c.Hash != nil {
+		hash = func(r *Result[Res]) uint64 {
+			h := mix(uint64(r.Ticket)<<1|uint64(len(r.Err)), c.Hash(&r.Res))
+			if r.Err != "" {
+				h = mix(h, xxhash.Sum64String(r.Err))
+				if r.Unknown {
+					h++
+				}
+			}
+			return h
+		}
+	}
 	return Codec[Result[Res]]{
+		Hash: hash,
 		Append: func(dst []byte, r *Result[Res]) []byte {
 			dst = binary.AppendUvarint(dst, uint64(r.Ticket))
 			switch {

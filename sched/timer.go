@@ -68,7 +68,7 @@ func (t *Timer) owner() *Loop { return t.scope.loop }
 func (t *Timer) Fire() {
 	t.slot = -1
 	l := t.scope.loop
-	if t.scope.closed || !l.begin(t.source, nil) {
+	if t.scope.closed || !l.begin(t.source, 0, nil) {
 		return
 	}
 	t.scope.call(t.fire)

@@ -1,6 +1,12 @@
 package chain
 
-import "time"
+import (
+	"time"
+
+	"bettensor/node/pack"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 // Op says what a Request asks.
 type Op uint8
@@ -51,4 +57,12 @@ type Reply struct {
 	HeadAt    time.Time
 	Included  Block      // the block the extrinsic is in; one refused on dispatch is in a block too
 	Metagraph *Metagraph // OpSync only
+}
+
+// Sum is a hash of all the reply says.
+func (p *Reply) Sum() uint64 {
+	var b [64]byte
+	head := pack.AppendTime(pack.AppendUint(b[:0], uint64(p.Head)), p.HeadAt)
+	head = pack.AppendText(pack.AppendUint(head, uint64(p.Included)), p.Code)
+	return xxhash.Sum64(head) ^ p.Metagraph.Sum()*0x9e3779b97f4a7c15
 }

@@ -10,8 +10,11 @@
 package chain
 
 import (
+	"math/bits"
 	"slices"
 	"time"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // Hotkey is the SS58 text of the key that signs and serves. What a node keeps
@@ -83,6 +86,27 @@ type Metagraph struct {
 	At      time.Time // the block's timestamp
 	Params  Hyperparameters
 	Neurons []Neuron
+	// Digest is what Content returns, kept by whoever made the snapshot; 0 where
+	// nobody has. Many nodes of one simulation are handed the same state block
+	// after block.
+	Digest uint64
+}
+
+// Content hashes what the snapshot says of the subnet, whatever the block.
+func (m *Metagraph) Content() uint64 {
+	if m.Digest != 0 {
+		return m.Digest
+	}
+	same := Metagraph{Netuid: m.Netuid, Params: m.Params, Neurons: m.Neurons}
+	return max(xxhash.Sum64(AppendMetagraph(nil, &same)), 1)
+}
+
+// Sum hashes all that the snapshot says; 0 for none.
+func (m *Metagraph) Sum() uint64 {
+	if m == nil {
+		return 0
+	}
+	return bits.RotateLeft64(m.Content(), 17) ^ uint64(m.Block)*0x9e3779b97f4a7c15 ^ uint64(m.At.UnixNano())
 }
 
 // UIDOf returns the slot of a hotkey at the snapshot's block.

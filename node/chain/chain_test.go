@@ -573,3 +573,42 @@ func BenchmarkAppendMetagraph(b *testing.B) {
 	}
 	b.SetBytes(int64(len(buf)))
 }
+
+// TestReplySumCoversTheRecordedForm: what is read back has the sum of what was
+// recorded, whether or not the maker kept a digest, and a change of any part
+// gives another.
+func TestReplySumCoversTheRecordedForm(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := chain.Reply{Code: chain.DuplicateUids, Head: 7, HeadAt: time.Unix(9, 0).UTC(), Included: 8, Metagraph: genMetagraph(t)}
+		read, err := chain.ReadReply(pack.NewReader(chain.AppendReply(nil, &want)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want.Metagraph.Digest = want.Metagraph.Content()
+		if read.Sum() != want.Sum() {
+			t.Fatalf("sum %x as read, %x as recorded", read.Sum(), want.Sum())
+		}
+		for name, change := range map[string]func(*chain.Reply){ // each is judged alone: order cannot matter
+			"code":     func(r *chain.Reply) { r.Code = chain.OK },
+			"head":     func(r *chain.Reply) { r.Head++ },
+			"head at":  func(r *chain.Reply) { r.HeadAt = r.HeadAt.Add(1) },
+			"included": func(r *chain.Reply) { r.Included++ },
+			"none":     func(r *chain.Reply) { r.Metagraph = nil },
+			"block":    func(r *chain.Reply) { r.Metagraph.Block++ },
+			"at":       func(r *chain.Reply) { r.Metagraph.At = r.Metagraph.At.Add(1) },
+			"params":   func(r *chain.Reply) { r.Metagraph.Params.Tempo++ },
+			"neurons": func(r *chain.Reply) {
+				r.Metagraph.Neurons = append(append([]chain.Neuron(nil), r.Metagraph.Neurons...), chain.Neuron{Hotkey: "new"})
+			},
+		} {
+			other := want
+			m := *want.Metagraph
+			m.Digest = 0 // whoever changes a snapshot makes another one
+			other.Metagraph = &m
+			change(&other)
+			if other.Sum() == want.Sum() {
+				t.Errorf("%s does not reach the sum", name)
+			}
+		}
+	})
+}

@@ -3,8 +3,11 @@ package wire
 import (
 	"bytes"
 	"fmt"
+	"math/bits"
 
 	"bettensor/node/pack"
+
+	"github.com/cespare/xxhash/v2"
 )
 
 // AppendEvent appends the recorded form of an event: Conn, Kind, Inbound,
@@ -15,6 +18,20 @@ func AppendEvent(dst []byte, e *Event) []byte {
 	dst = pack.AppendBool(dst, e.Inbound)
 	dst = pack.AppendText(dst, e.Remote)
 	return pack.AppendBytes(dst, e.Raw)
+}
+
+// Sum hashes the recorded form without writing it: frames are the bulk of what
+// enters a loop.
+func (e *Event) Sum() uint64 {
+	h := xxhash.Sum64(e.Raw)
+	x := uint64(e.Conn)<<3 | uint64(e.Kind)<<1
+	if e.Inbound {
+		x |= 1
+	}
+	if e.Remote != "" {
+		x ^= xxhash.Sum64String(e.Remote)
+	}
+	return h ^ bits.RotateLeft64(x*0x9e3779b97f4a7c15, 31)
 }
 
 // ReadEvent reads what AppendEvent wrote, and opens a received frame again.

@@ -123,3 +123,28 @@ func TestTimes(t *testing.T) {
 		}
 	})
 }
+
+// TestEventSumCoversTheRecordedForm: equal recordings have equal sums, and a
+// change of any field gives another.
+func TestEventSumCoversTheRecordedForm(t *testing.T) {
+	o := &Opener{Verifier: keyed("")}
+	for _, e := range sampleEvents() {
+		read, err := ReadEvent(pack.NewReader(AppendEvent(nil, &e)), o)
+		if err != nil || read.Sum() != e.Sum() {
+			t.Errorf("event of connection %d: sum %x as read, %x as recorded (%v)", e.Conn, read.Sum(), e.Sum(), err)
+		}
+		for name, change := range map[string]func(*Event){ // each is judged alone: order cannot matter
+			"conn":    func(e *Event) { e.Conn++ },
+			"kind":    func(e *Event) { e.Kind++ },
+			"inbound": func(e *Event) { e.Inbound = !e.Inbound },
+			"remote":  func(e *Event) { e.Remote += "0" },
+			"raw":     func(e *Event) { e.Raw = append(append([]byte(nil), e.Raw...), ' ') },
+		} {
+			other := e
+			change(&other)
+			if other.Sum() == e.Sum() {
+				t.Errorf("%s does not reach the sum of an event of connection %d", name, e.Conn)
+			}
+		}
+	}
+}

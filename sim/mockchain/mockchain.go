@@ -331,6 +331,7 @@ func (c *Chain) snapshot() *chain.Metagraph {
 			Emission:     s.emission,
 		}
 	}
+	m.Digest = m.Content()
 	c.shot = m
 	return m
 }
