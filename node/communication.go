@@ -2,6 +2,7 @@ package node
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,6 +26,10 @@ const controlRoom = 384
 // (wire.PageLen).
 const pageGames = 100
 
+// floodPatience is how long a session may stay above its rate: one that sends
+// what piled up behind a stalled link is through with it in seconds.
+const floodPatience = time.Minute
+
 // communication is the validator's Communication service: sessions with miners.
 //
 // frame ─► session ─► prediction_received;  stored, rejected ─► confirmation;  games_updated ─► broadcast
@@ -32,15 +37,15 @@ type communication struct {
 	idle
 	named
 	v        *Validator
-	scope    *sched.Scope
 	sessions map[wire.Conn]*session
 	byHotkey map[chain.Hotkey]*session
+	left     map[chain.Hotkey]bucket // of sessions that ended: a new session is no new burst
 	scan     *sched.Timer
 	stats    struct {
 		opened, refused, replaced, timedOut   uint64
 		frames, predictions, heartbeats       uint64
 		confirmed, rejected, broadcasts, sent uint64
-		unasked                               uint64
+		unasked, limited, flooded             uint64
 		errors                                [wire.Errors]uint64
 	}
 }
@@ -52,14 +57,16 @@ type session struct {
 	since  time.Time
 	heard  time.Time
 	nonces wire.NonceWindow
+	frames bucket
+	over   time.Time // since when above the message rate; zero where it is not
 }
 
 func newCommunication(v *Validator, s *sched.Scope) *communication {
 	if v.opened.IsZero() {
 		v.opened = v.loop.Wall()
 	}
-	c := &communication{named: "communication", v: v, scope: s,
-		sessions: map[wire.Conn]*session{}, byHotkey: map[chain.Hotkey]*session{}}
+	c := &communication{named: "communication", v: v,
+		sessions: map[wire.Conn]*session{}, byHotkey: map[chain.Hotkey]*session{}, left: map[chain.Hotkey]bucket{}}
 	c.scan = s.Timer("sessions", c.sweep)
 	s.OnClose(c.hangUpAll)
 	v.PredictionStored.Subscribe(s, func(e *PredictionStored) {
@@ -104,11 +111,14 @@ func (c *communication) receive(e *wire.Event) {
 func (c *communication) frame(s *session, e *wire.Event) {
 	c.stats.frames++
 	m := &e.Message
+	now, wall := c.v.loop.Now(), c.v.loop.Wall()
+	if s.hotkey != "" && !c.within(s, e, now) {
+		return
+	}
 	if e.Err != nil {
 		c.refuse(s, m, e.Err)
 		return
 	}
-	now, wall := c.v.loop.Now(), c.v.loop.Wall()
 	if s.hotkey == "" {
 		c.authenticate(s, m, wall)
 		return
@@ -137,6 +147,33 @@ func (c *communication) frame(s *session, e *wire.Event) {
 	default:
 		c.stats.unasked++
 	}
+}
+
+// within says whether a session keeps to the message rate, heartbeats and frames
+// that are refused included. What goes beyond it is not looked into, except to
+// tell the miner that its prediction was not taken.
+func (c *communication) within(s *session, e *wire.Event, now time.Time) bool {
+	if s.frames.isFull(now) {
+		s.over = time.Time{}
+	}
+	if s.frames.take(rate{c.v.cfg.MessageRate, c.v.cfg.MessageBurst}, now) == 0 {
+		return true
+	}
+	c.stats.limited++
+	if s.over.IsZero() {
+		s.over = now
+	}
+	if now.Sub(s.over) >= floodPatience {
+		c.stats.flooded++
+		c.v.hangUp(s.conn, wire.CloseRate, "too many messages")
+		c.forget(s.conn, "too many messages")
+		return false
+	}
+	if m := &e.Message; e.Err == nil && m.Kind == wire.Prediction && m.Sender == s.hotkey {
+		c.v.PredictionRejected.Publish(PredictionRejected{Hotkey: s.hotkey, ID: m.Submission.ID,
+			Code: bet.RateLimited, Message: bet.RateLimited.Meaning()})
+	}
+	return false
 }
 
 // authenticate takes the first frame of a connection.
@@ -174,7 +211,8 @@ func (c *communication) authenticate(s *session, m *wire.Message, wall time.Time
 		c.v.hangUp(old.conn, wire.CloseNormal, wire.ReasonReplaced)
 		c.forget(old.conn, "replaced")
 	}
-	s.hotkey = m.Sender
+	s.hotkey, s.frames = m.Sender, c.left[m.Sender]
+	delete(c.left, m.Sender)
 	c.byHotkey[s.hotkey] = s
 	c.v.connected.Publish(PeerConnected{Conn: s.conn, Hotkey: s.hotkey, Remote: s.remote})
 	c.send(s, wire.AppendWelcome(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall)))
@@ -281,6 +319,7 @@ func (c *communication) forget(conn wire.Conn, reason string) {
 	delete(c.sessions, conn)
 	if s.hotkey != "" && c.byHotkey[s.hotkey] == s {
 		delete(c.byHotkey, s.hotkey)
+		c.left[s.hotkey] = s.frames
 		c.v.gone.Publish(PeerDisconnected{Conn: conn, Hotkey: s.hotkey, Reason: reason})
 	}
 }
@@ -317,6 +356,8 @@ func (c *communication) sweep() {
 }
 
 func (c *communication) dropUnregistered() {
+	now := c.v.loop.Now()
+	maps.DeleteFunc(c.left, func(_ chain.Hotkey, b bucket) bool { return b.isFull(now) })
 	for _, s := range c.ordered() {
 		if _, ok := c.v.State.UID(s.hotkey); s.hotkey != "" && !ok {
 			c.v.hangUp(s.conn, wire.CloseUnregistered, wire.ReasonUnregistered)

@@ -247,6 +247,79 @@ func TestSessionsEnd(t *testing.T) {
 	})
 }
 
+// TestSessionAboveItsRate: beyond the burst a prediction is put off, other frames
+// are dropped, and a session that does not stop is closed.
+func TestSessionAboveItsRate(t *testing.T) {
+	r := newRig(t)
+	g := r.offer("100", t0.Add(time.Hour))
+	n := r.addValidator("v0", func(c *ValidatorConfig) { c.MessageRate, c.MessageBurst = 10, 5 })
+	r.run(time.Second)
+	p := r.session("m0", n)
+	for range 5 {
+		p.pass(p.end, wire.AppendHeartbeat(nil, p.signer, p.w.Now(), p.nonce()))
+	}
+	p.pass(p.end, wire.AppendHeartbeat(nil, p.signer, p.w.Now(), p.nonce()))
+	p.pass(p.end, []byte("{"))
+	p.send(p.predict(submission("a", g, bet.Home, 1)))
+	if got := p.confirmations(); len(got) != 1 || got[0] != "a rate_limited" || !bet.RateLimited.Temporary() {
+		t.Errorf("the prediction beyond the burst: %q", got)
+	}
+	if beats, over := n.count("communication", "heartbeats"), n.count("communication", "over_rate"); beats != 5 || over != 3 || p.last(wire.ErrorMessage) != nil {
+		t.Errorf("%d heartbeats taken, %d frames over the rate, %q", beats, over, p.kinds())
+	}
+	r.run(time.Second)
+	p.send(p.predict(submission("a", g, bet.Home, 1)))
+	if got := p.confirmations(); len(got) != 2 || got[1] != "a ok" {
+		t.Errorf("a second later: %q", got)
+	}
+	r.run(time.Second)
+	before := r.w.Now()
+	for p.closed() == "" && r.w.Now().Sub(before) < 2*floodPatience {
+		p.pass(p.end, wire.AppendHeartbeat(nil, p.signer, p.w.Now(), p.nonce()))
+		p.run(50 * time.Millisecond)
+	}
+	if took := r.w.Now().Sub(before); p.closed() != "too many messages" || took < floodPatience || n.count("communication", "closed_over_rate") != 1 {
+		t.Errorf("twice the rate: closed %q after %v", p.closed(), took)
+	}
+	p = r.session("m1", n)
+	for before = r.w.Now(); r.w.Now().Sub(before) < 2*floodPatience; { // bursts that are too long, with rests
+		for range 10 {
+			p.pass(p.end, wire.AppendHeartbeat(nil, p.signer, p.w.Now(), p.nonce()))
+		}
+		p.run(5 * time.Second)
+	}
+	if p.closed() != "" {
+		t.Errorf("somebody who rests between bursts: closed %q", p.closed())
+	}
+}
+
+// TestNewSessionIsNoNewBurst: who comes back finds what it left of its rate.
+func TestNewSessionIsNoNewBurst(t *testing.T) {
+	for _, end := range []string{"replaced", "hung up"} {
+		r := newRig(t)
+		g := r.offer("100", t0.Add(time.Hour))
+		n := r.addValidator("v0", func(c *ValidatorConfig) { c.MessageRate, c.MessageBurst = 1, 5 })
+		r.run(time.Second)
+		p := r.session("m0", n)
+		for range 5 {
+			p.pass(p.end, wire.AppendHeartbeat(nil, p.signer, p.w.Now(), p.nonce()))
+		}
+		r.run(2 * rigLatency)
+		if end == "hung up" {
+			r.cut(p.end, "bye")
+			r.run(2 * rigLatency)
+		}
+		p = r.session("m0", n)
+		p.send(p.predict(submission("a", g, bet.Home, 1)))
+		r.run(10 * time.Minute)
+		p = r.session("m0", n)
+		p.send(p.predict(submission("b", g, bet.Home, 1)))
+		if got := n.count("predictions", "received"); got != 1 || n.count("communication", "over_rate") != 1 {
+			t.Errorf("%s: %d predictions taken, %d frames over the rate", end, got, n.count("communication", "over_rate"))
+		}
+	}
+}
+
 // TestGamesToldOnConnect: the window around now, in pages of what fits.
 func TestGamesToldOnConnect(t *testing.T) {
 	r := newRig(t)

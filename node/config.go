@@ -26,6 +26,14 @@ type ValidatorConfig struct {
 	SessionTimeout time.Duration
 	// MaxSessions at once. Default 512: twice the slots of the subnet.
 	MaxSessions int
+	// MessageRate of one session, in frames per second. Default 20: a miner that
+	// is back sends what waits at 15 a second (see sendRate). Above it predictions
+	// are answered with bet.RateLimited and other frames are dropped.
+	MessageRate int
+	// MessageBurst of frames that a session may send at once after a silence; a new
+	// session of the same hotkey begins with what the last one left of it.
+	// Default 60: the predictions on one weekend's round of a league, and slack.
+	MessageBurst int
 	// MetagraphInterval between reads of the metagraph. Default 5 min.
 	MetagraphInterval time.Duration
 	// FeedInterval between polls of the games feed. Default 10 min.
@@ -67,6 +75,8 @@ func (c *ValidatorConfig) fill() {
 	def(&c.AuthDeadline, 5*time.Second)
 	def(&c.SessionTimeout, 150*time.Second)
 	def(&c.MaxSessions, 512)
+	def(&c.MessageRate, 20)
+	def(&c.MessageBurst, 60)
 	def(&c.MetagraphInterval, 5*time.Minute)
 	def(&c.FeedInterval, 10*time.Minute)
 	def(&c.ScoringInterval, time.Hour)

@@ -3,6 +3,7 @@ package node
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"time"
 
 	"bettensor/sched"
@@ -16,12 +17,14 @@ import (
 type database struct {
 	idle
 	named
-	core  *core
-	port  *sched.Port[BackupRequest, BackupReply]
-	run   *sched.Run
-	last  BackupReply
-	at    time.Time
-	stats struct{ taken, failed uint64 }
+	core    *core
+	port    *sched.Port[BackupRequest, BackupReply]
+	run     *sched.Run
+	every   time.Duration
+	newest  BackupReply // "" before the first copy of this run
+	at      time.Time   // of it, or of the service's begin
+	lastErr string      // of the last attempt, "" where it succeeded
+	stats   struct{ taken, failed uint64 }
 }
 
 // BackupRequest asks for a copy of the store as it is durable now.
@@ -31,6 +34,10 @@ type BackupRequest struct{}
 type BackupReply struct{ Name string }
 
 var errBackupReply = errors.New("node: damaged answer of a backup")
+
+// staleBackups is how many intervals old the newest copy may be: one is its due
+// age, and the next may take as long as a disk is busy.
+const staleBackups = 2
 
 // maxBackupName bounds what a recording may claim a backup to be called.
 const maxBackupName = 1 << 10
@@ -53,7 +60,7 @@ var backupReplyCodec = sched.Codec[BackupReply]{
 // newDatabase makes the service. Without a backup port, as in the simulator,
 // there are no backups.
 func newDatabase(c *core, s *sched.Scope, every, deadline time.Duration) *database {
-	d := &database{named: "database", core: c}
+	d := &database{named: "database", core: c, every: every, at: c.loop.Now()}
 	if c.ports.Backup == nil {
 		return d
 	}
@@ -70,10 +77,11 @@ func newDatabase(c *core, s *sched.Scope, every, deadline time.Duration) *databa
 func (d *database) done(_ sched.Ticket, _ BackupRequest, r BackupReply, err error) {
 	if err != nil {
 		d.stats.failed++
+		d.lastErr = err.Error()
 		d.core.log.Error("backup failed", "err", err, "fix", "check the free space beside the store")
 	} else {
 		d.stats.taken++
-		d.last, d.at = r, d.core.loop.Now()
+		d.newest, d.at, d.lastErr = r, d.core.loop.Now(), ""
 		d.core.log.Info("backup taken", "name", r.Name)
 	}
 	if run := d.run; run != nil {
@@ -87,13 +95,29 @@ func (d *database) Stats() ServiceStats {
 	s := ServiceStats{Name: d.name(), State: "ok", Counts: []Count{
 		{"commits_durable", uint64(st.Durable())}, {"commits_pending", uint64(st.Pending())},
 		{"commit_bytes_pending", uint64(st.PendingBytes())}, {"backups", d.stats.taken}, {"backups_failed", d.stats.failed}}}
+	if d.newest.Name != "" {
+		s.Counts = append(s.Counts, Count{"backup_age_seconds", uint64(d.age() / time.Second)})
+	}
 	switch {
 	case st.Err() != nil:
 		s.State, s.Reason = "down", st.Err().Error()
 	case st.Full():
 		s.State, s.Reason = "degraded", "the disk is slow: new predictions are pushed back"
-	case d.stats.failed > 0 && d.stats.taken == 0:
-		s.State, s.Reason = "degraded", "no backup has succeeded yet"
+	case d.port == nil:
+	case d.lastErr != "":
+		s.State, s.Reason = "degraded", "the last backup failed: "+d.lastErr+"; "+d.newestCopy()
+	case d.age() > staleBackups*d.every:
+		s.State, s.Reason = "degraded", "backups are overdue; "+d.newestCopy()
 	}
 	return s
+}
+
+// age of the newest copy, or of the service while there is none.
+func (d *database) age() time.Duration { return d.core.loop.Now().Sub(d.at) }
+
+func (d *database) newestCopy() string {
+	if d.newest.Name == "" {
+		return fmt.Sprintf("none was taken in the %v of this run", d.age().Round(time.Second))
+	}
+	return fmt.Sprintf("the newest is %s, %v old", d.newest.Name, d.age().Round(time.Second))
 }

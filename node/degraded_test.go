@@ -103,14 +103,14 @@ func TestChainThatBeganAnew(t *testing.T) {
 }
 
 // TestNewsFromTheFuture, of a feed whose clock is wrong, hides nothing that is
-// told afterwards.
+// told afterwards, of other games and of the same.
 func TestNewsFromTheFuture(t *testing.T) {
 	for _, crash := range []bool{false, true} {
 		r := newRig(t)
 		n := r.addValidator("v0")
 		r.run(time.Second)
 		ahead := r.offer("100", t0.Add(100*time.Hour))
-		ahead.Updated = t0.Add(48 * time.Hour)
+		ahead.Updated = t0.Add(300 * 24 * time.Hour)
 		r.games = nil
 		n.do(func() {
 			for i := range n.v.services {
@@ -120,13 +120,23 @@ func TestNewsFromTheFuture(t *testing.T) {
 			}
 		})
 		r.run(time.Minute)
+		if n.v.State.Games["100"] != nil || n.count("games", "refused_ahead") != 1 {
+			t.Errorf("crash %t: news of a year to come was believed", crash)
+		}
 		if crash {
 			n.crash()
 		}
+		r.offer("100", t0.Add(100*time.Hour))
 		r.offer("101", t0.Add(100*time.Hour))
 		r.run(20 * time.Minute)
 		if n.v.State.Games["100"] == nil || n.v.State.Games["101"] == nil {
 			t.Errorf("crash %t: known are %v", crash, n.v.State.Games)
+		}
+		r.run(101 * time.Hour)
+		r.finish("100", bet.Tie)
+		r.run(20 * time.Minute)
+		if g := n.v.State.Games["100"]; g == nil || !g.Resulted() {
+			t.Errorf("crash %t: the result did not get through: %+v", crash, g)
 		}
 	}
 }

@@ -156,8 +156,8 @@ func daysOf(h *history) (n int) {
 // TestForgettingInSlices: thousands of old rows do not go in one batch.
 func TestForgettingInSlices(t *testing.T) {
 	r := newRig(t)
-	n := r.addValidator("v0", slowValidator)
 	const games, each = 12, 300
+	n := r.addValidator("v0", slowValidator, func(c *ValidatorConfig) { c.MessageBurst = games * each })
 	var all []bet.Game
 	for i := range games {
 		all = append(all, r.offer(fmt.Sprintf("g%02d", i), t0.Add(4*time.Hour)))
@@ -206,8 +206,8 @@ func TestForgettingInSlices(t *testing.T) {
 func TestMinerForgetsResultsAfterASeason(t *testing.T) {
 	r := newRig(t)
 	m := r.addMiner("m0", once(bet.Home, 10_00), slowMiner)
-	g := bet.Game{ID: "100", Sport: "Soccer", League: "Test", TeamA: "A", TeamB: "B", Created: t0, Updated: t0.Add(time.Hour), Start: t0,
-		Status: bet.Finished, Outcome: bet.Home, ResultAt: t0.Add(time.Hour)}
+	g := bet.Game{ID: "100", Sport: "Soccer", League: "Test", TeamA: "A", TeamB: "B", Created: t0.Add(-time.Hour), Updated: t0, Start: t0.Add(-time.Hour),
+		Status: bet.Finished, Outcome: bet.Home, ResultAt: t0}
 	m.do(func() { m.m.GameNews.Publish(GameNews{Games: []bet.Game{g}}) })
 	for i, want := range []int{1, 1, 0} {
 		r.w.Run(t0.Add(time.Duration([]int{20, ledger.ResultDays - 1, ledger.ResultDays + 3}[i]) * day))

@@ -17,20 +17,18 @@ import (
 const feedOverlap = 6 * time.Hour
 
 // games is the validator's Games service: it polls the feed, believes what
-// feed.Merge believes, and tells the others once it is on disk.
+// feed.Timely and feed.Merge believe, and tells the others once it is on disk.
 //
 // feed ─► Merge ─► State.Games, ledger ─► (durable) games_updated, game_settled
 type games struct {
 	idle
 	named
 	v       *Validator
-	scope   *sched.Scope
 	port    *sched.Port[feed.Request, feed.Batch]
-	task    *sched.Task
 	run     *sched.Run
 	since   time.Time
 	pending []gameNews
-	stats   struct{ polls, changed, refused, forgotten uint64 }
+	stats   struct{ polls, changed, refused, ahead, forgotten uint64 }
 	lastErr string // of the last poll, "" where it was answered
 }
 
@@ -41,7 +39,7 @@ type gameNews struct {
 }
 
 func newGames(v *Validator, s *sched.Scope) *games {
-	g := &games{named: "games", v: v, scope: s}
+	g := &games{named: "games", v: v}
 	for i := range v.found.Games {
 		known := &v.found.Games[i]
 		v.State.putGame(known)
@@ -60,17 +58,19 @@ func newGames(v *Validator, s *sched.Scope) *games {
 		},
 		ShowReply: func(b *feed.Batch) any { return map[string]any{"games": len(b.Games), "at": b.At} },
 	}, v.ports.Feed, g.done)
-	g.task = s.Task(sched.TaskConfig{Name: "update_game_data", Every: v.cfg.FeedInterval, Jitter: 0.05,
+	s.Task(sched.TaskConfig{Name: "update_game_data", Every: v.cfg.FeedInterval, Jitter: 0.05,
 		Deadline: 2 * v.cfg.FeedDeadline,
-		Retry:    sched.Backoff{Base: 5 * time.Second, Cap: v.cfg.FeedInterval, Attempts: 5}}, func(r *sched.Run) {
-		g.run = r
-		since := g.since
-		if !since.IsZero() {
-			since = since.Add(-feedOverlap)
-		}
-		g.port.Start(feed.Request{Since: since})
-	})
+		Retry:    sched.Backoff{Base: 5 * time.Second, Cap: v.cfg.FeedInterval, Attempts: 5}}, g.poll)
 	return g
+}
+
+func (g *games) poll(r *sched.Run) {
+	g.run = r
+	since := g.since
+	if !since.IsZero() {
+		since = since.Add(-feedOverlap)
+	}
+	g.port.Start(feed.Request{Since: since})
 }
 
 func (g *games) done(_ sched.Ticket, _ feed.Request, b feed.Batch, err error) {
@@ -90,9 +90,15 @@ func (g *games) done(_ sched.Ticket, _ feed.Request, b feed.Batch, err error) {
 
 func (g *games) learn(b *feed.Batch) {
 	news := gameNews{}
+	now := g.v.loop.Now()
 	batch := g.v.store.Batch()
 	for i := range b.Games {
 		in := &b.Games[i]
+		if err := feed.Timely(now, in); err != nil {
+			g.stats.ahead++
+			g.v.log.Warn("news refused", "game_id", in.ID, "err", err)
+			continue
+		}
 		old := g.v.State.Games[in.ID]
 		next, change, err := feed.Merge(old, *in)
 		if err != nil {
@@ -116,7 +122,7 @@ func (g *games) learn(b *feed.Batch) {
 		}
 	}
 	at := b.At
-	if now := g.v.loop.Now(); at.After(now) {
+	if at.After(now) {
 		at = now
 	}
 	if at.After(g.since) {

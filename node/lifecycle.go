@@ -21,6 +21,7 @@ const (
 // held is a service with its hold on the loop.
 type held struct {
 	service
+	trait trait
 	scope *sched.Scope
 	build func(*sched.Scope) service
 	again *sched.Timer // when it will be built again
@@ -48,16 +49,27 @@ func (h *held) begin() {
 	h.start()
 }
 
+// trait is what a node must know of a service that it holds.
+type trait uint8
+
+const (
+	// rebuildable services find their state again in State, in the store or with
+	// their peers. The others hold the books.
+	rebuildable trait = 1 << iota
+	// talker is Communication: what connections do goes there.
+	talker
+)
+
 // add builds a service and remembers how, so that it can be built again. A
 // panic here is a mistake of the program and goes on.
-func (c *core) add(name string, build func(*sched.Scope) service) {
+func (c *core) add(name string, t trait, build func(*sched.Scope) service) {
 	i := len(c.services)
-	if name == "communication" {
+	if t&talker != 0 {
 		c.talker = i
 	}
 	again := c.scope.Timer("rebuild-"+name, func() { c.rebuild(i) })
 	scope := c.loop.Scope(name)
-	c.services = append(c.services, held{service: build(scope), scope: scope, build: build, again: again})
+	c.services = append(c.services, held{service: build(scope), trait: t, scope: scope, build: build, again: again})
 }
 
 func (c *core) startAll(e NodeStarted) {
@@ -76,7 +88,7 @@ func (c *core) panicked(p sched.Panic) {
 	c.log.Error("service panicked", "service", name, "err", p.Value, "stack", p.Stack)
 	c.loop.Trace("panic", name, fmt.Sprint(p.Value))
 	i := slices.IndexFunc(c.services, func(s held) bool { return s.scope == p.Scope })
-	if i < 0 || !rebuildable[name] {
+	if i < 0 || c.services[i].trait&rebuildable == 0 {
 		if i >= 0 {
 			c.services[i].panics++
 		}
@@ -120,10 +132,6 @@ func (c *core) detachAll() {
 		c.services[i].again.Stop()
 	}
 }
-
-// rebuildable services find their state again in State, in the store or with
-// their peers. The others hold the books.
-var rebuildable = map[string]bool{"metagraph": true, "communication": true, "scoring": true, "weights": true, "database": true, "status": true}
 
 // detached stands in for a service between its panic and its rebuild.
 type detached struct {

@@ -63,7 +63,7 @@ func TestPanickedServiceIsRebuilt(t *testing.T) {
 		{"status", func(n *rigNode, on *bool) {
 			n.core().ports.Log = slog.New(poisonedLog{on: on})
 			n.core().log = n.core().ports.Log
-		}, func(*rigNode) {}, "lines"},
+		}, func(*rigNode) {}, "due"},
 	} {
 		t.Run(tc.service, func(t *testing.T) {
 			r := newRig(t)

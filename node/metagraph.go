@@ -19,7 +19,6 @@ type metagraph struct {
 	named
 	core  *core
 	cfg   metagraphConfig
-	scope *sched.Scope
 	state *State
 	port  *sched.Port[chain.Request, chain.Reply]
 	task  *sched.Task
@@ -62,7 +61,7 @@ func chainPort(s *sched.Scope, p Ports, deadline time.Duration, done func(sched.
 }
 
 func newMetagraph(c *core, s *sched.Scope, state *State, cfg metagraphConfig) *metagraph {
-	m := &metagraph{named: "metagraph", core: c, cfg: cfg, scope: s, state: state}
+	m := &metagraph{named: "metagraph", core: c, cfg: cfg, state: state}
 	m.port = chainPort(s, c.ports, cfg.deadline, m.done)
 	m.task = s.Task(sched.TaskConfig{Name: "sync_metagraph", Every: cfg.every, Jitter: 0.1,
 		Deadline: 2 * cfg.deadline,

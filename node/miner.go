@@ -52,14 +52,14 @@ func NewMiner(l *sched.Loop, cfg MinerConfig, p Ports, m model.Model, opener fun
 	if found.Metagraph != nil {
 		n.State.setMeta(found.Metagraph, true)
 	}
-	n.add("metagraph", func(s *sched.Scope) service {
+	n.add("metagraph", rebuildable, func(s *sched.Scope) service {
 		return newMetagraph(n.core, s, &n.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid})
 	})
-	n.add("games", func(s *sched.Scope) service { return newMinerGames(n, s) })
-	n.add("predictions", func(s *sched.Scope) service { return newMinerPredictions(n, s) })
-	n.add("communication", func(s *sched.Scope) service { return newMinerCommunication(n, s) })
-	n.add("database", func(s *sched.Scope) service { return newDatabase(n.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
-	n.add("status", func(s *sched.Scope) service { return newStatus(n.core, s, cfg.StatusInterval) })
+	n.add("games", 0, func(s *sched.Scope) service { return newMinerGames(n, s) })
+	n.add("predictions", 0, func(s *sched.Scope) service { return newMinerPredictions(n, s) })
+	n.add("communication", rebuildable|talker, func(s *sched.Scope) service { return newMinerCommunication(n, s) })
+	n.add("database", rebuildable, func(s *sched.Scope) service { return newDatabase(n.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
+	n.add("status", rebuildable, func(s *sched.Scope) service { return newStatus(n.core, s, cfg.StatusInterval) })
 	n.found = nil
 	return n, nil
 }

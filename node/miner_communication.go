@@ -48,6 +48,11 @@ const (
 	quoteLead = 2 * time.Minute
 )
 
+// sendRate at which predictions go over one link: below what validators take
+// (ValidatorConfig.MessageRate and MessageBurst), with room for heartbeats and for
+// frames that bunch up on the way.
+var sendRate = rate{perSecond: 15, burst: 30}
+
 type linkState uint8
 
 const (
@@ -69,6 +74,7 @@ type link struct {
 	heard    time.Time
 	since    time.Time
 	told     map[bet.GameID]bet.Odds // what this validator offers, by its own word in this session
+	sent     bucket                  // of sendRate, over all sessions
 	timer    *sched.Timer            // dial again, give up on a welcome, or heartbeat
 	gone     bool                    // no longer a validator
 }
@@ -305,7 +311,11 @@ func (c *minerCommunication) sendAll() {
 				}
 			}
 			if !t.next.After(now) {
-				c.submit(l, o, t)
+				if wait := l.sent.take(sendRate, now); wait > 0 {
+					t.next = now.Add(wait)
+				} else {
+					c.submit(l, o, t)
+				}
 			}
 			if next.IsZero() || t.next.Before(next) {
 				next = t.next

@@ -24,7 +24,7 @@ type minerGames struct {
 	named
 	n     *Miner
 	kept  []keptGame // on disk
-	stats struct{ told, changed, refused uint64 }
+	stats struct{ told, changed, refused, ahead, outside, beyond uint64 }
 }
 
 // keptGame is a resulted game that the ledger holds.
@@ -38,6 +38,19 @@ type keptGame struct {
 // what they learn from it themselves.
 const gamesKept = 10 * 24 * time.Hour
 
+// Limits of what validators can make a miner remember.
+const (
+	// gamesSlack is how far outside of the window that validators tell of a game
+	// may start for the miner to take it in: their clocks and ours, and the time
+	// that news takes.
+	gamesSlack = 24 * time.Hour
+	// maxGames bounds the games in memory. Twenty leagues in season have below
+	// 10,000 in 45 days.
+	maxGames = feed.MaxBatch
+	// maxKept bounds the resulted games on disk: a season of two hundred leagues.
+	maxKept = 1 << 16
+)
+
 func newMinerGames(n *Miner, s *sched.Scope) *minerGames {
 	g := &minerGames{named: "games", n: n}
 	for i := range n.found.Games {
@@ -49,6 +62,7 @@ func newMinerGames(n *Miner, s *sched.Scope) *minerGames {
 	for _, known := range n.State.SortedGames(func(*bet.Game) bool { return true }) {
 		n.model.Observe(now, known)
 	}
+	g.drop(now) // what only the model wanted
 	n.daily(s, "forget_games", g.forget)
 	n.GameNews.Subscribe(s, g.learn)
 	return g
@@ -60,8 +74,12 @@ func (g *minerGames) learn(e *GameNews) {
 	batch := g.n.store.Batch()
 	for i := range e.Games {
 		g.stats.told++
-		old := g.n.State.Games[e.Games[i].ID]
-		next, change, err := feed.Merge(old, e.Games[i])
+		in := &e.Games[i]
+		old := g.n.State.Games[in.ID]
+		if !g.takes(now, old, in) {
+			continue
+		}
+		next, change, err := feed.Merge(old, *in)
 		if err != nil {
 			g.stats.refused++
 			continue
@@ -76,8 +94,11 @@ func (g *minerGames) learn(e *GameNews) {
 		if game.Resulted() {
 			// Models that learn from results find them here after a restart; what
 			// is still open is told again by every validator.
-			ledger.Games.Put(batch, game.ID, game)
-			if old == nil || !old.Resulted() {
+			again := old != nil && old.Resulted()
+			if again || len(g.kept) < maxKept {
+				ledger.Games.Put(batch, game.ID, game)
+			}
+			if !again && len(g.kept) < maxKept {
 				g.kept = append(g.kept, keptGame{game.ID, game.Start})
 			}
 		}
@@ -92,13 +113,41 @@ func (g *minerGames) learn(e *GameNews) {
 	}
 }
 
+// takes says whether news is looked at, and counts why not. What is known stays
+// known wherever its start moves.
+func (g *minerGames) takes(now time.Time, old *bet.Game, in *bet.Game) bool {
+	switch {
+	case feed.Timely(now, in) != nil:
+		g.stats.ahead++
+	case old == nil && !inWindow(now, in.Start):
+		g.stats.outside++
+	case old == nil && len(g.n.State.Games) >= maxGames:
+		g.stats.beyond++
+	default:
+		return true
+	}
+	return false
+}
+
+// inWindow says whether a validator may tell of a game with that start.
+func inWindow(now, start time.Time) bool {
+	return start.After(now.Add(-gamesBack-gamesSlack)) && start.Before(now.Add(gamesAhead+gamesSlack))
+}
+
+// drop drops from memory what started long ago, or moved out of sight.
+func (g *minerGames) drop(now time.Time) {
+	before, after := bet.DayOf(now).Start().Add(-gamesKept), now.Add(gamesAhead+gamesSlack)
+	for _, old := range g.n.State.SortedGames(func(x *bet.Game) bool {
+		return (x.Start.Before(before) || x.Start.After(after)) && !g.n.box.waits(x.ID)
+	}) {
+		g.n.State.dropGame(old.ID)
+	}
+}
+
 // forget drops games from memory soon, and from the disk when no model can want
 // them any more (ledger.ResultDays).
 func (g *minerGames) forget(today bet.Day) (more bool) {
-	before := today.Start().Add(-gamesKept)
-	for _, old := range g.n.State.SortedGames(func(x *bet.Game) bool { return x.Start.Before(before) && !g.n.box.waits(x.ID) }) {
-		g.n.State.dropGame(old.ID)
-	}
+	g.drop(g.n.loop.Now())
 	b := g.n.store.Batch()
 	left := g.kept[:0]
 	for _, x := range g.kept {
@@ -116,5 +165,6 @@ func (g *minerGames) forget(today bet.Day) (more bool) {
 
 func (g *minerGames) Stats() ServiceStats {
 	return ServiceStats{Name: g.name(), State: "ok", Counts: []Count{
-		{"known", uint64(len(g.n.State.Games))}, {"told", g.stats.told}, {"changed", g.stats.changed}, {"refused", g.stats.refused}, {"kept", uint64(len(g.kept))}}}
+		{"known", uint64(len(g.n.State.Games))}, {"told", g.stats.told}, {"changed", g.stats.changed}, {"refused", g.stats.refused},
+		{"refused_ahead", g.stats.ahead}, {"outside_window", g.stats.outside}, {"beyond_limit", g.stats.beyond}, {"kept", uint64(len(g.kept))}}}
 }

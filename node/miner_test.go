@@ -171,8 +171,8 @@ func TestLaggingValidatorIsWaitedFor(t *testing.T) {
 	}
 	b.do(func() { // from now on it learns nothing
 		for i := range b.v.services {
-			if g, ok := b.v.services[i].service.(*games); ok {
-				g.task.Pause()
+			if b.v.services[i].name() == "games" {
+				b.v.services[i].scope.Close()
 			}
 		}
 	})
@@ -249,6 +249,78 @@ func TestResendUntilConfirmed(t *testing.T) {
 				t.Errorf("%d submitted, %d arrived", s, refused)
 			}
 		})
+	}
+}
+
+// TestResendsArePaced: what waited for a validator that was away goes out below
+// the rate that it takes, and all of it arrives.
+func TestResendsArePaced(t *testing.T) {
+	const picks = 400
+	r := newRig(t)
+	for i := range picks {
+		r.offer(fmt.Sprint("g", i), t0.Add(10*time.Hour))
+	}
+	v := r.addValidator("v0")
+	m := r.addMiner("m0", once(bet.Home, 10_00), func(c *MinerConfig) { c.Budget = 10_00 * picks })
+	r.until("the miner has made its picks", time.Hour, func() bool { return m.count("predictions", "picks") == picks })
+	v.crash() // the sessions end, and most is still to be sent
+	r.run(2 * time.Minute)
+	if got := v.count("predictions", "rejected_"+string(bet.RateLimited)) + v.count("communication", "over_rate"); got != 0 {
+		t.Errorf("%d frames of an honest miner were above the rate", got)
+	}
+	if got := m.count("communication", "confirmed") + m.count("communication", "rejected"); got != picks {
+		t.Errorf("%d of %d answered: %+v", got, picks, m.service("communication").Counts)
+	}
+}
+
+// TestMinerBoundsWhatItIsTold: games outside of the window, dated ahead or too
+// many are not taken in; what is known stays known when its start moves.
+func TestMinerBoundsWhatItIsTold(t *testing.T) {
+	r := newRig(t)
+	m := r.addMiner("m0", &plan{})
+	r.run(time.Second)
+	tell := func(id string, start time.Time, updated time.Time) {
+		g := r.offer(id, start)
+		g.Created, g.OddsAt, g.Updated = updated, updated, updated
+		m.do(func() { m.m.GameNews.Publish(GameNews{Validator: "v", Games: []bet.Game{g}}) })
+		r.run(time.Second)
+	}
+	now := r.w.Now()
+	for _, tc := range []struct {
+		id    string
+		start time.Duration
+		ahead time.Duration
+		count string // that moves instead
+	}{
+		{"inside", 8 * 24 * time.Hour, 0, ""},
+		{"far", gamesAhead + 26*time.Hour, 0, "outside_window"},
+		{"old", -gamesBack - 26*time.Hour, 0, "outside_window"},
+		{"early", time.Hour, time.Hour, "refused_ahead"},
+		{"inside", gamesAhead + 26*time.Hour, time.Minute, ""},
+	} {
+		before := uint64(0)
+		if tc.count != "" {
+			before = m.count("games", tc.count)
+		}
+		tell(tc.id, now.Add(tc.start), now.Add(tc.ahead))
+		g := m.m.State.Games[bet.GameID(tc.id)]
+		if tc.count != "" && (g != nil || m.count("games", tc.count) != before+1) {
+			t.Errorf("%s: known %t, %+v", tc.id, g != nil, m.service("games").Counts)
+		}
+		if tc.count == "" && (g == nil || !g.Start.Equal(now.Add(tc.start))) {
+			t.Errorf("%s at %v: %+v", tc.id, tc.start, g)
+		}
+	}
+	r.run(25 * time.Hour) // it has moved out of sight, and nobody waits for it
+	tell("full", r.w.Now().Add(time.Hour), r.w.Now())
+	for i := len(m.m.State.Games); i < maxGames; i++ {
+		g := *m.m.State.Games["full"]
+		g.ID = bet.GameID(fmt.Sprint("x", i))
+		m.m.State.putGame(&g)
+	}
+	tell("more", r.w.Now().Add(time.Hour), r.w.Now())
+	if m.m.State.Games["more"] != nil || len(m.m.State.Games) != maxGames || m.count("games", "beyond_limit") != 1 {
+		t.Errorf("%d games, %+v", len(m.m.State.Games), m.service("games").Counts)
 	}
 }
 

@@ -22,7 +22,6 @@ type predictions struct {
 	idle
 	named
 	v       *Validator
-	scope   *sched.Scope
 	pools   *score.Pools
 	answers []answer // in order; each waits until what it rests on is durable
 	head    int
@@ -36,6 +35,11 @@ type predictions struct {
 	priced   map[bet.GameID]bet.Odds // closing odds with which a game's rows are in accuracy
 }
 
+// maxAnswers bounds the final words that wait for the disk: as many as the store
+// takes batches. Refusals and repetitions write nothing, so the store is not
+// full by them; a disk that hangs must not be asked to remember them for it.
+const maxAnswers = 8192
+
 // answer is a final word that may not leave before everything committed before
 // it is durable: an acceptance rests on its own row, a refusal on others'.
 type answer struct {
@@ -48,7 +52,7 @@ type answer struct {
 }
 
 func newPredictions(v *Validator, s *sched.Scope) *predictions {
-	p := &predictions{named: "predictions", v: v, scope: s, pools: score.NewPools(v.cfg.Scheme), rejected: map[bet.Code]uint64{}, priced: map[bet.GameID]bet.Odds{}}
+	p := &predictions{named: "predictions", v: v, pools: score.NewPools(v.cfg.Scheme), rejected: map[bet.Code]uint64{}, priced: map[bet.GameID]bet.Odds{}}
 	book := &v.State.Book
 	book.budget = v.found.Budget
 	p.dropped.parse(v.found.Facts[ledger.FactAccuracy])
@@ -81,7 +85,7 @@ func (p *predictions) start() {
 func (p *predictions) received(e *PredictionReceived) {
 	p.stats.received++
 	book := &p.v.State.Book
-	if p.v.store.Err() != nil || p.v.store.Full() {
+	if p.v.store.Err() != nil || p.full() {
 		// Push back: the miner keeps it and asks again. Nothing is implied.
 		code := bet.Overloaded
 		if p.v.store.Err() != nil {
@@ -127,6 +131,11 @@ func (p *predictions) received(e *PredictionReceived) {
 	p.answer(answer{hotkey: e.Hotkey, id: row.ID, row: row})
 }
 
+// full says whether too much waits for the disk to take more on.
+func (p *predictions) full() bool {
+	return p.v.store.Full() || len(p.answers)-p.head >= maxAnswers
+}
+
 func (p *predictions) refuse(e *PredictionReceived, r *bet.Reject) {
 	p.answer(answer{hotkey: e.Hotkey, id: e.Submission.ID, refusal: r})
 }
@@ -139,6 +148,11 @@ func (p *predictions) answer(a answer) {
 		return
 	}
 	p.stats.waiting++
+	if p.head >= maxAnswers { // a disk that is always a little behind
+		n := copy(p.answers, p.answers[p.head:])
+		clear(p.answers[n:])
+		p.answers, p.head = p.answers[:n], 0
+	}
 	p.answers = append(p.answers, a)
 }
 

@@ -106,6 +106,44 @@ func TestSlowStorePushesBack(t *testing.T) {
 	}
 }
 
+// TestAnswersThatWaitAreBounded: refusals write nothing, so a disk that hangs is
+// not full by them; beyond a limit they are pushed back as if it were.
+func TestAnswersThatWaitAreBounded(t *testing.T) {
+	r := newRig(t)
+	g := r.offer("100", t0.Add(2*time.Hour))
+	n := r.addValidator("v0")
+	r.run(time.Second)
+	p := r.session("m0", n)
+	n.commit.hold = true
+	p.send(p.predict(submission("a", g, bet.Home, 1)))
+	again := submission("a", g, bet.Home, 1)
+	publish := func(count int) {
+		n.do(func() {
+			for range count {
+				n.v.PredictionReceived.Publish(PredictionReceived{Hotkey: hotkeyOf("m0"), Submission: again})
+			}
+		})
+		r.run(time.Second)
+	}
+	for range 8 {
+		publish(maxAnswers / 8)
+	}
+	publish(5)
+	if got := n.count("predictions", "rejected_overloaded"); got != 6 || n.v.store.Full() {
+		t.Errorf("%d pushed back, want 6", got)
+	}
+	if s := n.service("predictions"); s.State != "degraded" {
+		t.Errorf("predictions are %q", s.State)
+	}
+	n.commit.hold = false
+	n.commit.flush()
+	r.run(time.Second)
+	publish(1)
+	if got := n.count("predictions", "duplicates"); got != maxAnswers || n.service("predictions").State != "ok" {
+		t.Errorf("afterwards: %d duplicates, %+v", got, n.service("predictions"))
+	}
+}
+
 // TestFailedCommitStopsTheNode: its fate is unknown, so nothing is said, and
 // after the restart the same submission finds out.
 func TestFailedCommitStopsTheNode(t *testing.T) {
@@ -225,7 +263,7 @@ func TestSettledAfterACrash(t *testing.T) {
 	n.do(func() {
 		for i := range n.v.services {
 			if s, ok := n.v.services[i].service.(*games); ok {
-				s.task.Trigger()
+				s.poll(nil)
 			}
 		}
 	})

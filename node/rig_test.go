@@ -394,7 +394,7 @@ func (r *rig) poll() {
 			n.do(func() {
 				for i := range n.v.services {
 					if g, ok := n.v.services[i].service.(*games); ok {
-						g.task.Trigger()
+						g.poll(nil)
 					}
 				}
 			})

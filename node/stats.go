@@ -169,7 +169,7 @@ func (m *metagraph) Stats() ServiceStats {
 
 func (g *games) Stats() ServiceStats {
 	s := ServiceStats{Name: g.name(), Counts: []Count{
-		{"known", uint64(len(g.v.State.Games))}, {"polls", g.stats.polls}, {"changed", g.stats.changed}, {"refused", g.stats.refused}, {"forgotten", g.stats.forgotten}}}
+		{"known", uint64(len(g.v.State.Games))}, {"polls", g.stats.polls}, {"changed", g.stats.changed}, {"refused", g.stats.refused}, {"refused_ahead", g.stats.ahead}, {"forgotten", g.stats.forgotten}}}
 	s.State, s.Reason = health(g.stats.polls > 0 && g.lastErr == "", cmp.Or(g.lastErr, "not polled yet"))
 	return s
 }
@@ -180,7 +180,7 @@ func (c *communication) Stats() ServiceStats {
 		{"refused", c.stats.refused}, {"replaced", c.stats.replaced}, {"timed_out", c.stats.timedOut},
 		{"frames", c.stats.frames}, {"predictions", c.stats.predictions}, {"heartbeats", c.stats.heartbeats},
 		{"confirmed", c.stats.confirmed}, {"rejected", c.stats.rejected}, {"broadcasts", c.stats.broadcasts},
-		{"sent", c.stats.sent}, {"unasked", c.stats.unasked}}}
+		{"sent", c.stats.sent}, {"unasked", c.stats.unasked}, {"over_rate", c.stats.limited}, {"closed_over_rate", c.stats.flooded}}}
 	for i, n := range c.stats.errors {
 		if n > 0 {
 			s.Counts = append(s.Counts, Count{"refused_" + wire.Error(i).Code(), n})
@@ -198,7 +198,7 @@ func (p *predictions) Stats() ServiceStats {
 			s.Counts = append(s.Counts, Count{"rejected_" + string(code), n})
 		}
 	}
-	if p.v.store.Full() {
+	if p.full() {
 		s.State, s.Reason = "degraded", "the store is slow: new predictions are pushed back"
 	}
 	return s

@@ -80,16 +80,16 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	if found.Metagraph != nil {
 		v.State.setMeta(found.Metagraph, true)
 	}
-	v.add("metagraph", func(s *sched.Scope) service {
+	v.add("metagraph", rebuildable, func(s *sched.Scope) service {
 		return newMetagraph(v.core, s, &v.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid, axon: cfg.Axon})
 	})
-	v.add("games", func(s *sched.Scope) service { return newGames(v, s) })
-	v.add("communication", func(s *sched.Scope) service { return newCommunication(v, s) })
-	v.add("predictions", func(s *sched.Scope) service { return newPredictions(v, s) })
-	v.add("scoring", func(s *sched.Scope) service { return newScoring(v, s) })
-	v.add("weights", func(s *sched.Scope) service { return newWeights(v, s) })
-	v.add("database", func(s *sched.Scope) service { return newDatabase(v.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
-	v.add("status", func(s *sched.Scope) service { return newStatus(v.core, s, cfg.StatusInterval) })
+	v.add("games", 0, func(s *sched.Scope) service { return newGames(v, s) })
+	v.add("communication", rebuildable|talker, func(s *sched.Scope) service { return newCommunication(v, s) })
+	v.add("predictions", 0, func(s *sched.Scope) service { return newPredictions(v, s) })
+	v.add("scoring", rebuildable, func(s *sched.Scope) service { return newScoring(v, s) })
+	v.add("weights", rebuildable, func(s *sched.Scope) service { return newWeights(v, s) })
+	v.add("database", rebuildable, func(s *sched.Scope) service { return newDatabase(v.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
+	v.add("status", rebuildable, func(s *sched.Scope) service { return newStatus(v.core, s, cfg.StatusInterval) })
 	v.found = nil
 	return v, nil
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"time"
 
@@ -187,4 +188,25 @@ func (d *disk) close() {
 		d.gen++
 		d.held, d.inTake = nil, 0
 	}
+}
+
+// SaveStore copies a validator's store, as it is durable now, into a directory
+// of the machine, which must not exist: a store like any other, for the `store`
+// commands to look into.
+func (h *Host) SaveStore(dir string) error {
+	d := h.disk
+	if d.fs == nil || d.engine == nil {
+		return fmt.Errorf("save the store of %s: it is not open on a file system", h.Name)
+	}
+	if _, err := vfs.Default.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("save the store of %s: %s exists already", h.Name, dir)
+	}
+	const copied = "copy"
+	if err := d.engine.Checkpoint(copied); err != nil {
+		return fmt.Errorf("save the store of %s: %w", h.Name, err)
+	}
+	if _, err := vfs.Clone(d.fs, vfs.Default, copied, dir, vfs.CloneSync); err != nil {
+		return fmt.Errorf("save the store of %s: %w", h.Name, err)
+	}
+	return d.fs.RemoveAll(copied)
 }

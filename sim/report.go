@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bufio"
 	"cmp"
 	"fmt"
 	"io"
@@ -13,21 +14,29 @@ import (
 )
 
 // WriteReport prints a result for people. rows bounds the table of miners, 0
-// for all.
-func (r *Result) WriteReport(w io.Writer, rows int) {
-	fmt.Fprintf(w, "%s: %s to %s, seed %d, scheme %s, %d games\n\n", r.Scenario, r.Start.Format(time.DateOnly), r.End.Format(time.DateOnly), r.Seed, r.Scheme, r.Games)
-	r.writeMiners(w, rows)
-	r.writeKinds(w)
-	r.writeValidators(w)
-	r.writeCounts(w)
-	r.writeInvariants(w)
-	fmt.Fprintln(w)
-	r.WriteSummary(w)
+// for all. The error is the first of w.
+func (r *Result) WriteReport(w io.Writer, rows int) error {
+	b := bufio.NewWriter(w) // keeps the first error, so that only Flush is asked
+	fmt.Fprintf(b, "%s: %s to %s, seed %d, scheme %s, %d games\n\n", r.Scenario, r.Start.Format(time.DateOnly), r.End.Format(time.DateOnly), r.Seed, r.Scheme, r.Games)
+	r.writeMiners(b, rows)
+	r.writeKinds(b)
+	r.writeValidators(b)
+	r.writeCounts(b)
+	r.writeInvariants(b)
+	fmt.Fprintln(b)
+	r.writeSummary(b)
+	return b.Flush()
 }
 
 // WriteSummary prints the last lines of a report: what was checked, how to run
-// it again, how fast it was.
-func (r *Result) WriteSummary(w io.Writer) {
+// it again, how fast it was. The error is the first of w.
+func (r *Result) WriteSummary(w io.Writer) error {
+	b := bufio.NewWriter(w)
+	r.writeSummary(b)
+	return b.Flush()
+}
+
+func (r *Result) writeSummary(w io.Writer) {
 	checked := uint64(0)
 	for _, x := range r.Invariants {
 		checked += x.Checked

@@ -30,6 +30,9 @@ type RunOptions struct {
 	Stopped func() error
 	// Prepare, where set, is called with the world before it turns.
 	Prepare func(*World)
+	// Done, where set, is called with the world when it has turned to its end and
+	// before it is closed; its error is the run's.
+	Done func(*World) error
 }
 
 // Progress is how far a run is.
@@ -85,6 +88,11 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 	w.Chain.Advance(p.End)
 	r.audit(true)
 	res := r.result()
+	if o.Done != nil {
+		if err := o.Done(w); err != nil {
+			return nil, err
+		}
+	}
 	if took := wallOf(o.Wall) - began; took > 0 {
 		res.WallSeconds = took.Seconds()
 		res.EventsPerSecond = float64(res.Events) / took.Seconds()

@@ -154,21 +154,26 @@ func (r *Report) Err() error {
 // Verify reads a whole store, or a backup of one, without changing it: every
 // block against its checksum, the order of files against each other, every key
 // and row through its table's codec, and the end of the log against the tail
-// file. The store must not be in use. An error means that it could not be read at all.
+// file. The store must not be in use, and ErrNoStore says that there is none. An
+// error means that it could not be read at all.
 func Verify(o Options) (Report, error) {
 	o = o.withDefaults()
 	if err := o.Schema.check(); err != nil {
 		return Report{}, err
 	}
 	var r Report
-	if _, err := o.FS.Stat(o.Dir); err != nil {
-		return r, fmt.Errorf("store: verify: %w", err)
-	}
-	e := &Pebble{o: o, broken: new(breakage)}
-	if err := e.takeLock(); err != nil {
+	if err := o.find(); err != nil {
 		return r, err
 	}
+	e := &Pebble{o: o, broken: new(breakage)}
 	defer e.release()
+	// Whoever opens a store makes the lock's file. Without it, as in a backup,
+	// the store is in nobody's use, and nothing is to be left in it.
+	if _, err := o.FS.Stat(e.path(lockName)); err == nil {
+		if err := e.takeLock(); err != nil {
+			return r, err
+		}
+	}
 	slots, err := readTail(o.FS, e.path(tailName))
 	if err == nil {
 		if err := files(slots).check(o.FS, o.Dir); err != nil {
@@ -189,7 +194,7 @@ func Verify(o Options) (Report, error) {
 		r.problem("%v", err)
 	}
 	if err := e.db.CheckLevels(nil); err != nil {
-		r.problem("levels: %v", err)
+		r.problem("levels: %v", corruption(err))
 	}
 	e.verifyRows(&r)
 	if err := e.broken.get(); err != nil {
@@ -237,7 +242,7 @@ func (e *Pebble) verifyRows(r *Report) {
 }
 
 // Restore puts a copy of a backup where o.Dir is. The backup is verified first
-// (o.AcceptLoss takes a damaged one all the same), the store in o.Dir must not be
+// (o.AcceptLoss takes a damaged one all the same, but not a directory without any), the store in o.Dir must not be
 // in use, and is not deleted but moved beside it; replaced is its new name, empty
 // where there was none. The backup itself is not touched.
 func Restore(o Options, from string) (replaced string, err error) {
@@ -249,7 +254,7 @@ func Restore(o Options, from string) (replaced string, err error) {
 	if err == nil {
 		err = report.Err()
 	}
-	if err != nil && !o.AcceptLoss {
+	if errors.As(err, new(ErrNoStore)) || err != nil && !o.AcceptLoss {
 		return "", fmt.Errorf("store: restore from %s: %w", from, err)
 	}
 	parent := fs.PathDir(o.Dir)

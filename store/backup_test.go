@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,13 +86,90 @@ func TestBackups(t *testing.T) {
 	}
 }
 
+// TestMustExist: where there is no store none is made, and nothing else either.
+func TestMustExist(t *testing.T) {
+	fs := vfs.NewMem()
+	if err := fs.MkdirAll("empty", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := fs.MkdirAll("begun", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{tailName, creatingName} { // a creation that was interrupted
+		f, err := fs.Create("begun/"+name, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustClose(t, f)
+	}
+	for dir, files := range map[string]int{"empty": 0, "begun": 2, "missing": -1} {
+		o := Options{FS: fs, Dir: dir, Schema: testSchema, MustExist: true}
+		_, opened := OpenPebble(o)
+		_, verified := Verify(o)
+		for _, err := range []error{opened, verified} {
+			if none := (ErrNoStore{}); !errors.As(err, &none) || none.Dir != dir {
+				t.Errorf("%s: %v", dir, err)
+			}
+		}
+		if names, err := fs.List(dir); err == nil && len(names) != files || err != nil && files >= 0 {
+			t.Errorf("%s holds %v (%v)", dir, names, err)
+		}
+	}
+	mustClose(t, openOn(t, fs))
+	e, err := OpenPebble(Options{FS: fs, Dir: "db", Schema: testSchema, MustExist: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := Backups{FS: fs, Root: "backups"}.Take(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, e)
+	before, err := fs.List(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err := Verify(Options{FS: fs, Dir: made, Schema: testSchema}); err != nil || r.Err() != nil {
+		t.Fatal(err, r.Err())
+	}
+	after, err := fs.List(made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(before)
+	slices.Sort(after)
+	expect(t, "files of a backup after verify", after, before)
+}
+
+// TestRestoreOfNothing: accepted loss is loss of rows, not of the whole store.
+func TestRestoreOfNothing(t *testing.T) {
+	fs := vfs.NewMem()
+	if err := fs.MkdirAll("empty", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, openOn(t, fs))
+	o := Options{FS: fs, Dir: "db", Schema: testSchema, AcceptLoss: true}
+	if _, err := Restore(o, "empty"); !errors.As(err, new(ErrNoStore)) {
+		t.Errorf("restored an empty directory: %v", err)
+	}
+	o.MustExist = true
+	e, err := OpenPebble(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustClose(t, e)
+}
+
 func TestInterruptedRestore(t *testing.T) {
 	fs := vfs.NewMem()
 	if err := fs.MkdirAll("db.restoring", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := OpenPebble(Options{FS: fs, Dir: "db", Schema: testSchema}); err == nil || !strings.Contains(err.Error(), "store restore") {
-		t.Errorf("an empty store was made in place of one half restored: %v", err)
+	for _, must := range []bool{false, true} {
+		o := Options{FS: fs, Dir: "db", Schema: testSchema, MustExist: must}
+		if _, err := OpenPebble(o); err == nil || !strings.Contains(err.Error(), "restore again") {
+			t.Errorf("an empty store was made in place of one half restored: %v", err)
+		}
 	}
 }
 

@@ -65,11 +65,6 @@ func (s Schema) check() error {
 	return nil
 }
 
-const (
-	hintVerify  = "bettensor store verify"
-	hintRestore = "bettensor store restore"
-)
-
 var (
 	// ErrLocked: another process, or this one, has the store open.
 	ErrLocked = errors.New("store: in use; stop the process that has it open")
@@ -77,8 +72,8 @@ var (
 	ErrCorrupt = errors.New("store: corrupt")
 	// ErrNoTail: the file that says how far the store must reach is missing or
 	// unreadable, so that it cannot be told whether confirmed rows are lost.
-	ErrNoTail = errors.New("store: no readable TAIL file, lost rows could not be noticed; try: " +
-		hintVerify + ", then open with accept-loss or " + hintRestore)
+	ErrNoTail = errors.New("store: no readable TAIL file, lost rows could not be noticed; " +
+		"verify it, then open with accept-loss or restore a backup")
 	// ErrOrder: a batch was out of turn.
 	ErrOrder = errors.New("store: batch out of order")
 )
@@ -88,8 +83,8 @@ type ErrNewer struct{ Have, Want uint32 }
 
 // Error says both versions.
 func (e ErrNewer) Error() string {
-	return fmt.Sprintf("store: schema version %d is newer than this program's %d; use the newer program or: %s an older backup",
-		e.Have, e.Want, hintRestore)
+	return fmt.Sprintf("store: schema version %d is newer than this program's %d; use the newer program or restore an older backup",
+		e.Have, e.Want)
 }
 
 // ErrLostRows is the finding that batches confirmed as durable are gone: the
@@ -98,8 +93,16 @@ type ErrLostRows struct{ Have, Want Seq }
 
 // Error says what is missing and what to do.
 func (e ErrLostRows) Error() string {
-	return fmt.Sprintf("store: batches %d to %d were confirmed and are gone (damaged log); try: %s, then open with accept-loss or %s",
-		e.Have+1, e.Want, hintVerify, hintRestore)
+	return fmt.Sprintf("store: batches %d to %d were confirmed and are gone (damaged log); verify it, then open with accept-loss or restore a backup",
+		e.Have+1, e.Want)
+}
+
+// ErrNoStore is the refusal to begin a store where one must exist.
+type ErrNoStore struct{ Dir string }
+
+// Error names the directory and says what to do.
+func (e ErrNoStore) Error() string {
+	return fmt.Sprintf("store: no store in %s; name the directory of a store or of a backup", e.Dir)
 }
 
 // opener is what migrate needs of an engine that is being opened.
@@ -121,7 +124,7 @@ func migrate(e opener, s Schema) error {
 		case have > s.version():
 			return ErrNewer{Have: have, Want: s.version()}
 		case have == 0:
-			return fmt.Errorf("%w: no schema version; try: %s", ErrCorrupt, hintRestore)
+			return fmt.Errorf("%w: no schema version", ErrCorrupt)
 		}
 		if err := migrateStep(e, s, have); err != nil {
 			return fmt.Errorf("store: migrate from version %d to %d: %w", have, have+1, err)

@@ -99,7 +99,7 @@ func currentManifest(fs vfs.FS, dir string) (uint64, error) {
 	}
 	var number uint64
 	if _, err := fmt.Sscanf(fs.PathBase(desc.ManifestFilename), "MANIFEST-%d", &number); err != nil || !desc.Exists {
-		return 0, fmt.Errorf("%w: no MANIFEST in %s; try: %s", ErrCorrupt, dir, hintRestore)
+		return 0, fmt.Errorf("%w: no MANIFEST in %s", ErrCorrupt, dir)
 	}
 	return number, nil
 }
@@ -136,7 +136,7 @@ func (want manifestMark) check(fs vfs.FS, dir string) error {
 		}
 	}
 	if sum != want.sum {
-		return fmt.Errorf("%w: %s is not what was written, files would be missing; try: %s", ErrCorrupt, manifestName(number), hintRestore)
+		return fmt.Errorf("%w: %s is not what was written, files would be missing", ErrCorrupt, manifestName(number))
 	}
 	return nil
 }

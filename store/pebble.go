@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
@@ -23,7 +24,7 @@ import (
 type Options struct {
 	// FS is where the directory lies; nil is the operating system's.
 	FS vfs.FS
-	// Dir is made where it is missing, with its parents.
+	// Dir is made where it is missing, with its parents, unless MustExist.
 	Dir string
 	// Schema to expect; an older store is migrated, a newer one refused (ErrNewer).
 	Schema Schema
@@ -34,6 +35,9 @@ type Options struct {
 	// (ErrLostRows), or of which that cannot be told (ErrNoTail), with what it has,
 	// and forgets the difference. It is an operator's decision, never a default.
 	AcceptLoss bool
+	// MustExist refuses a directory that holds no store (ErrNoStore), and writes
+	// nothing there, where one would otherwise be created.
+	MustExist bool
 }
 
 func (o Options) withDefaults() Options {
@@ -67,6 +71,9 @@ var (
 // gone, durably, before anything is confirmed: as long as it is there the
 // directory holds nothing that anybody was told is safe, and may be begun anew.
 const creatingName = "CREATING"
+
+// lockName is the file whose lock is the store's. It stays behind, empty.
+const lockName = "LOCK"
 
 // Pebble is the engine on disk.
 type Pebble struct {
@@ -119,7 +126,8 @@ func (l pebbleLog) Fatalf(format string, args ...any) {
 	l.broken.set(err)
 }
 
-// OpenPebble opens the store in a directory, creating it where there is none.
+// OpenPebble opens the store in a directory, creating it where there is none,
+// or returning ErrNoStore with Options.MustExist.
 // It holds the directory's lock until Close, or returns ErrLocked. It returns
 // ErrLostRows where rows that had been confirmed are gone, ErrNoTail where that
 // cannot be told, ErrNewer where a newer program wrote the store, and ErrCorrupt
@@ -129,7 +137,11 @@ func OpenPebble(o Options) (*Pebble, error) {
 	if err := o.Schema.check(); err != nil {
 		return nil, err
 	}
-	if err := makeDir(o.FS, o.Dir); err != nil {
+	if o.MustExist {
+		if err := o.find(); err != nil {
+			return nil, err
+		}
+	} else if err := makeDir(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("store: make %s: %w", o.Dir, err)
 	}
 	e := &Pebble{o: o, broken: new(breakage)}
@@ -147,10 +159,40 @@ func OpenPebble(o Options) (*Pebble, error) {
 	return e, nil
 }
 
+// find returns ErrNoStore unless the directory holds a store, be it a damaged
+// one: of the files by which one is known, one is enough. It only looks.
+func (o Options) find() error {
+	names, err := o.FS.List(o.Dir)
+	if err != nil && !oserror.IsNotExist(err) {
+		return fmt.Errorf("store: look into %s: %w", o.Dir, err)
+	}
+	whole := !slices.Contains(names, creatingName)
+	for _, n := range names {
+		if whole && (n == tailName || strings.HasPrefix(n, "MANIFEST-") || strings.HasPrefix(n, markerPrefix)) {
+			return nil
+		}
+	}
+	if len(names) == 0 || len(names) == 1 && names[0] == lockName {
+		if err := o.restoring(); err != nil {
+			return err
+		}
+	}
+	return ErrNoStore{o.Dir}
+}
+
+// restoring is the error of a restore that was interrupted after it had moved
+// the old store away and before it moved the new one in.
+func (o Options) restoring() error {
+	if _, err := o.FS.Stat(o.Dir + restoringSuffix); err == nil {
+		return fmt.Errorf("store: a restore of %s was interrupted; restore again", o.Dir)
+	}
+	return nil
+}
+
 func (e *Pebble) path(name string) string { return e.o.FS.PathJoin(e.o.Dir, name) }
 
 func (e *Pebble) takeLock() error {
-	lock, err := e.o.FS.Lock(e.path("LOCK"))
+	lock, err := e.o.FS.Lock(e.path(lockName))
 	if err != nil {
 		// vfs has no error of its own for a lock held by this very process.
 		if errors.Is(err, syscall.EAGAIN) || strings.Contains(err.Error(), "lock held by current process") {
@@ -170,11 +212,10 @@ func (e *Pebble) open() error {
 	if err != nil {
 		return err
 	}
-	names = slices.DeleteFunc(names, func(n string) bool { return n == "LOCK" })
+	names = slices.DeleteFunc(names, func(n string) bool { return n == lockName })
 	if len(names) == 0 || slices.Contains(names, creatingName) {
-		// A restore moves the old store away before it moves the new one in.
-		if _, err := e.o.FS.Stat(e.o.Dir + restoringSuffix); err == nil {
-			return fmt.Errorf("store: a restore was interrupted: %s%s; try: %s again", e.o.Dir, restoringSuffix, hintRestore)
+		if err := e.o.restoring(); err != nil {
+			return err
 		}
 		if err := e.create(names); err != nil {
 			return fmt.Errorf("create: %w", err)
@@ -282,11 +323,11 @@ func openNoPanic(dir string, p *pebble.Options) (db *pebble.DB, err error) {
 		switch r := recover().(type) {
 		case nil:
 		case runtime.Error:
-			err = fmt.Errorf("%w: pebble: %v; try: %s", ErrCorrupt, r, hintVerify)
+			err = fmt.Errorf("%w: pebble: %v", ErrCorrupt, r)
 		case error:
 			err = corruption(r)
 		default:
-			err = fmt.Errorf("%w: pebble: %v; try: %s", ErrCorrupt, r, hintVerify)
+			err = fmt.Errorf("%w: pebble: %v", ErrCorrupt, r)
 		}
 	}()
 	if db, err = pebble.Open(dir, p); err != nil {
@@ -295,12 +336,17 @@ func openNoPanic(dir string, p *pebble.Options) (db *pebble.DB, err error) {
 	return db, nil
 }
 
-// corruption marks what Pebble calls corruption as ErrCorrupt.
+// corruption marks what Pebble calls corruption as ErrCorrupt. Of Pebble's text
+// it takes the finding and the file: Pebble joins to the finding an error whose
+// text is a placeholder, there to carry the rest to those who ask for it.
 func corruption(err error) error {
-	if err != nil && pebble.IsCorruptionError(err) {
-		return fmt.Errorf("%w: %w; try: %s, %s", ErrCorrupt, err, hintVerify, hintRestore)
+	if err == nil || !pebble.IsCorruptionError(err) || errors.Is(err, ErrCorrupt) {
+		return err
 	}
-	return err
+	if info := pebble.ExtractDataCorruptionInfo(err); info != nil {
+		return fmt.Errorf("%w: %s: %w", ErrCorrupt, info.Path, info.Details)
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, err)
 }
 
 // create makes an empty store, or makes it again where an earlier attempt was

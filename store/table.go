@@ -136,7 +136,7 @@ func (t *Table[K, V]) decode(key, row []byte) (k K, v V, err error) {
 }
 
 func (t *Table[K, V]) damaged(what string, key []byte, err error) error {
-	return fmt.Errorf("%w: table %s, %s of key %x: %w; try: %s", ErrCorrupt, t.Name, what, key, err, hintVerify)
+	return fmt.Errorf("%w: table %s, %s of key %x: %w", ErrCorrupt, t.Name, what, key, err)
 }
 
 // AnyTable is a Table of whatever types: what Verify and dumps need of it.

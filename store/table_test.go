@@ -121,7 +121,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer mustClose(t, s2)
-	if _, _, err := notes.Get(s2, 9); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "bettensor store verify") {
+	if _, _, err := notes.Get(s2, 9); !errors.Is(err, ErrCorrupt) || !strings.Contains(err.Error(), "key 01") {
 		t.Errorf("Get of a bad row: %v", err)
 	}
 	if err := notes.Scan(s2, nil, nil, func(uint64, *note) error { return nil }); !errors.Is(err, ErrCorrupt) {

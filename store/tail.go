@@ -211,7 +211,7 @@ func examine(slots []slot, have mark) finding {
 	for _, s := range slots {
 		f.want = max(f.want, s.confirmed)
 		if s.at.seq == have.seq && s.at.chain != have.chain {
-			f.err = fmt.Errorf("%w: log and TAIL disagree about batch %d; files of two stores? try: %s", ErrCorrupt, have.seq, hintRestore)
+			f.err = fmt.Errorf("%w: log and TAIL disagree about batch %d; files of two stores?", ErrCorrupt, have.seq)
 			return f
 		}
 	}

@@ -26,7 +26,7 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	simulated := &cli.Command{
 		Name:        "sim",
-		Subcommands: []*cli.Command{{Name: "run", Flags: []cli.Flag{&cli.IntFlag{Name: "seed"}}, Action: func(*cli.Context) error { return nil }}},
+		Subcommands: []*cli.Command{{Name: "run", Flags: []cli.Flag{&cli.IntFlag{Name: "seed"}, &cli.Uint64Flag{Name: "from"}, &cli.BoolFlag{Name: "quiet"}}, Action: func(*cli.Context) error { return nil }}},
 	}
 	app := &cli.App{
 		Name: "bettensor", Writer: &out, ErrWriter: &out,
@@ -49,7 +49,11 @@ func TestUsage(t *testing.T) {
 		{"no command", nil, Usage, "error: no command, want one of score, sim, store\n"},
 		{"no subcommand", []string{"score"}, Usage, "error: no command, want one of check\n"},
 		{"unknown flag", []string{"sim", "run", "--sed", "1"}, Other, "error: unknown flag --sed, did you mean --seed?\ntry: bettensor sim run --help\n"},
-		{"bad value", []string{"sim", "run", "--seed", "x"}, Other, `error: invalid value "x" for flag -seed`},
+		{"bad value", []string{"sim", "run", "--seed", "x"}, Other, "error: --seed: expected a whole number, got \"x\"\ntry: bettensor sim run --help\n"},
+		{"negative value of what has no sign", []string{"sim", "run", "--from", "-1"}, Other, "error: --from: expected a whole number from 0 to 18446744073709551615, got \"-1\"\n"},
+		{"truth value", []string{"sim", "run", "--quiet=x"}, Other, "error: --quiet: expected true or false, got \"x\"\n"},
+		{"nothing is near", []string{"nosuch"}, Usage, "error: unknown command \"nosuch\", want one of score, sim, store\n"},
+		{"no flag is near", []string{"sim", "run", "--xyz"}, Other, "error: unknown flag --xyz\n"},
 		{"flag of the application", []string{"--versoin"}, Usage, "error: unknown flag --versoin"},
 		{"no file", []string{"score", "check"}, Usage, "error: no file to check\ntry: bettensor score check --help\n"},
 		{"flag after a file", []string{"score", "check", "x.json", "--json"}, Usage, "error: flag --json after a file"},
@@ -205,7 +209,7 @@ func TestStore(t *testing.T) {
 		says string
 	}{
 		{"no directory given", []string{"verify"}, Usage, "--dir"},
-		{"no such store", []string{"dump", "--dir", filepath.Join(root, "nothing"), "games"}, File, "no such file"},
+		{"no such store", []string{"dump", "--dir", filepath.Join(root, "nothing"), "games"}, File, "no store in " + filepath.Join(root, "nothing")},
 		{"unknown table", []string{"dump", "--dir", dir, "game"}, Usage, "want one of games, predictions"},
 		{"table missing", []string{"dump", "--dir", dir}, Usage, "0 arguments, want 1"},
 		{"backup to nowhere", []string{"backup", "--dir", dir}, Usage, "--to"},
@@ -218,6 +222,87 @@ func TestStore(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(root, "nothing")); err == nil {
 		t.Error("a mistyped name made a store")
+	}
+}
+
+// TestStoreMustExist: no command that looks at a store leaves anything where
+// there is none, and verify leaves a backup as it is.
+func TestStoreMustExist(t *testing.T) {
+	empty, other := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(other, "notes.txt"), []byte("not a store"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for dir, files := range map[string]int{empty: 0, other: 1} {
+		for _, args := range [][]string{{"verify"}, {"dump", "games"}, {"backup", "--to", filepath.Join(t.TempDir(), "to")}} {
+			code, out, errs := run(t, append([]string{"store", args[0], "--dir", dir}, args[1:]...)...)
+			want := "error: store: no store in " + dir + "; name the directory of a store or of a backup\n" +
+				"try: bettensor store restore --dir " + dir + " BACKUP\n"
+			if code != int(File) || out != "" || errs != want {
+				t.Errorf("%v: exit %d, want %d; %q; stderr %q, want %q", args, code, File, out, errs, want)
+			}
+			if entries, err := os.ReadDir(dir); err != nil || len(entries) != files {
+				t.Errorf("%v left %v (%v)", args, entries, err)
+			}
+		}
+	}
+}
+
+// TestStoreDamaged: what is told of damage is what and where, without the
+// internals of the engine, and the command that helps is on a line of its own.
+func TestStoreDamaged(t *testing.T) {
+	root := t.TempDir()
+	dir := filepath.Join(root, "node")
+	o := store.Options{Dir: dir, Schema: ledger.Schema()}
+	e, err := store.OpenPebble(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b store.Batch
+	ledger.Facts.Put(&b, "role", ptr("validator"))
+	if err := e.Apply(1, []*store.Batch{&b}, true); err != nil {
+		t.Fatal(err)
+	}
+	// Closed and opened again, the row is in a table file.
+	for range 2 {
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if e, err = store.OpenPebble(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.Close(); err != nil {
+		t.Fatal(err)
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "*.sst"))
+	if err != nil || len(tables) == 0 {
+		t.Fatalf("no table files: %v", err)
+	}
+	for _, table := range tables {
+		data, err := os.ReadFile(table)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range len(data) / 2 {
+			data[i] ^= 0x55
+		}
+		if err := os.WriteFile(table, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		try  string
+		args []string
+	}{
+		{"bettensor store restore --dir " + dir + " BACKUP", []string{"verify"}},
+		{"bettensor store verify --dir " + dir, []string{"dump", "facts"}},
+	} {
+		code, out, errs := run(t, append([]string{"store", c.args[0], "--dir", dir}, c.args[1:]...)...)
+		line, try, _ := strings.Cut(errs, "\n")
+		if code != int(Validation) || !strings.Contains(line, "store: corrupt: ") || !strings.Contains(line, ".sst") ||
+			strings.Contains(out+line, "carrier") || strings.Contains(out+line, "try:") || try != "try: "+c.try+"\n" {
+			t.Errorf("%v: exit %d; %s%s", c.args, code, out, errs)
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -124,30 +126,57 @@ func prepare(c *cli.Command, code Code) {
 // notDefined is how package flag says that it does not know a flag.
 const notDefined = "flag provided but not defined: -"
 
+// badValue is how it says that a flag's value is wrong: the value, quoted, and
+// the flag's name.
+var badValue = regexp.MustCompile(`(?s)^invalid (?:boolean )?value (".*") for (?:flag )?-([^: ]+): `)
+
 func badFlag(code Code) cli.OnUsageErrorFunc {
 	return func(c *cli.Context, err error, _ bool) error {
-		name, unknown := strings.CutPrefix(err.Error(), notDefined)
-		if !unknown {
-			return &ExitError{code, err, help(c)}
-		}
-		name = strings.TrimLeft(name, "-")
 		flags := c.Command.Flags
-		err = fmt.Errorf("unknown flag --%s", name)
-		if near := cli.SuggestFlag(flags, name, c.Command.HideHelp); near != "" {
-			err = fmt.Errorf("unknown flag --%s, did you mean %s?", name, near)
+		if name, unknown := strings.CutPrefix(err.Error(), notDefined); unknown {
+			name = strings.TrimLeft(name, "-")
+			err = fmt.Errorf("unknown flag --%s", name)
+			names := []string{"help"}
+			for _, f := range flags {
+				names = append(names, f.Names()...)
+			}
+			if near := nearest(name, names); near != "" {
+				err = fmt.Errorf("unknown flag --%s, did you mean --%s?", name, near)
+			}
+		} else if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+			i := slices.IndexFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), m[2]) })
+			if i >= 0 && wanted(flags[i]) != "" {
+				err = fmt.Errorf("--%s: expected %s, got %s", m[2], wanted(flags[i]), m[1])
+			}
 		}
 		return &ExitError{code, err, help(c)}
 	}
 }
 
+// wanted is what a flag takes, "" where anything goes.
+func wanted(f cli.Flag) string {
+	switch f.(type) {
+	case *cli.Uint64Flag:
+		return fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64))
+	case *cli.IntFlag, *cli.Int64Flag:
+		return "a whole number"
+	case *cli.Float64Flag:
+		return "a number"
+	case *cli.DurationFlag:
+		return "a duration such as 30s or 5m"
+	case *cli.BoolFlag:
+		return "true or false"
+	}
+	return ""
+}
+
 func badCommand(code Code) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		// Hidden ones and help are not offered.
-		var known []*cli.Command
 		var names []string
 		for _, sub := range c.Command.Subcommands {
 			if !sub.Hidden && sub.Name != "help" {
-				known, names = append(known, sub), append(names, sub.Name)
+				names = append(names, sub.Name)
 			}
 		}
 		slices.Sort(names)
@@ -155,16 +184,9 @@ func badCommand(code Code) cli.ActionFunc {
 			return &ExitError{code, fmt.Errorf("no command, want one of %s", strings.Join(names, ", ")), help(c)}
 		}
 		err := fmt.Errorf("unknown command %q, want one of %s", c.Args().First(), strings.Join(names, ", "))
-		if near := nearestCommand(known, c.Args().First()); near != "" {
+		if near := nearest(c.Args().First(), names); near != "" {
 			err = fmt.Errorf("unknown command %q, did you mean %q?", c.Args().First(), near)
 		}
 		return &ExitError{code, err, help(c)}
 	}
-}
-
-// nearestCommand asks urfave/cli, which answers in a sentence.
-func nearestCommand(known []*cli.Command, name string) string {
-	before, after, _ := strings.Cut(cli.SuggestDidYouMeanTemplate, "%q")
-	s := strings.TrimSuffix(strings.TrimPrefix(cli.SuggestCommand(known, name), before), after)
-	return strings.Trim(s, `"`)
 }

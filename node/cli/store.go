@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -73,47 +72,56 @@ func Store() *cli.Command {
 	}
 }
 
-// storeOptions are those of the directory at hand, which must be named and, where
-// it is wanted, there: opening a store makes one, and a mistyped name must not.
-func storeOptions(c *cli.Context, args int, there bool) (store.Options, error) {
-	o := store.Options{Dir: c.Path("dir"), Schema: ledger.Schema(), AcceptLoss: c.Bool("accept-loss")}
+// storeOptions are those of the directory at hand, which must be named. It must
+// hold a store: opening one would make one, and a mistyped name must not.
+func storeOptions(c *cli.Context, args int) (store.Options, error) {
+	o := store.Options{Dir: c.Path("dir"), Schema: ledger.Schema(), AcceptLoss: c.Bool("accept-loss"), MustExist: true}
 	switch {
 	case o.Dir == "":
 		return o, usage(c, "no store, want --dir DIR or BETTENSOR_STORE")
 	case c.NArg() != args:
 		return o, usage(c, "%d arguments, want %d", c.NArg(), args)
 	}
-	if there {
-		if _, err := os.Stat(o.Dir); err != nil {
-			return o, err
-		}
-	}
 	return o, nil
 }
 
-// storeError gives an error of the store its code: what was read and is wrong is
-// 12, all else is a matter of files.
-func storeError(err error) error {
+// storeError gives an error of the store its code, what was read and is wrong is
+// 12, all else is a matter of files, and the command that helps: what cannot be
+// opened can be verified, what verify finds is mended by a restore.
+func storeError(c *cli.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	verify := "bettensor store verify --dir " + c.Path("dir")
+	restore := "bettensor store restore --dir " + c.Path("dir") + " BACKUP"
 	var newer store.ErrNewer
 	var lost store.ErrLostRows
+	var none store.ErrNoStore
 	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrKey), errors.Is(err, store.ErrNoTail),
-		errors.As(err, &newer), errors.As(err, &lost):
-		return &ExitError{Code: Validation, Err: err}
+	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrKey), errors.Is(err, store.ErrNoTail), errors.As(err, &lost):
+		switch c.Command.Name {
+		case "verify":
+			return &ExitError{Validation, err, restore}
+		case "restore": // the backup is what is wrong
+			return &ExitError{Validation, err, "bettensor store verify --dir " + c.Args().First()}
+		}
+		return &ExitError{Validation, err, verify}
+	case errors.As(err, &newer):
+		return &ExitError{Validation, err, restore}
+	case errors.As(err, &none) && c.Command.Name != "restore":
+		return &ExitError{File, err, restore}
 	}
 	return &ExitError{Code: File, Err: err}
 }
 
 func storeVerify(c *cli.Context) error {
-	o, err := storeOptions(c, 0, true)
+	o, err := storeOptions(c, 0)
 	if err != nil {
 		return err
 	}
 	r, err := store.Verify(o)
 	if err != nil {
-		return storeError(err)
+		return storeError(c, err)
 	}
 	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "TABLE\tROWS\tBYTES\t")
@@ -127,11 +135,11 @@ func storeVerify(c *cli.Context) error {
 	for _, p := range r.Problems {
 		fmt.Fprintf(c.App.Writer, "problem: %s\n", p)
 	}
-	return storeError(r.Err())
+	return storeError(c, r.Err())
 }
 
 func storeBackup(c *cli.Context) (err error) {
-	o, err := storeOptions(c, 0, true)
+	o, err := storeOptions(c, 0)
 	if err != nil {
 		return err
 	}
@@ -140,31 +148,31 @@ func storeBackup(c *cli.Context) (err error) {
 	}
 	e, err := store.OpenPebble(o)
 	if err != nil {
-		return storeError(err)
+		return storeError(c, err)
 	}
-	defer func() { err = errors.Join(err, storeError(e.Close())) }()
+	defer func() { err = errors.Join(err, storeError(c, e.Close())) }()
 	made, err := store.Backups{Root: c.Path("to"), Keep: c.Int("keep")}.Take(e)
 	if err != nil {
-		return storeError(err)
+		return storeError(c, err)
 	}
-	fmt.Fprintln(c.App.Writer, made)
-	return nil
+	_, err = fmt.Fprintln(c.App.Writer, made)
+	return err
 }
 
 func storeRestore(c *cli.Context) error {
-	o, err := storeOptions(c, 1, false)
+	o, err := storeOptions(c, 1)
 	if err != nil {
 		return err
 	}
 	replaced, err := store.Restore(o, c.Args().First())
 	if err != nil {
-		return storeError(err)
+		return storeError(c, err)
 	}
 	if replaced != "" {
 		fmt.Fprintf(c.App.Writer, "the store that was there is now %s\n", replaced)
 	}
-	fmt.Fprintf(c.App.Writer, "%s restored from %s\n", o.Dir, c.Args().First())
-	return nil
+	_, err = fmt.Fprintf(c.App.Writer, "%s restored from %s\n", o.Dir, c.Args().First())
+	return err
 }
 
 func tableNames() []string {
@@ -177,7 +185,7 @@ func tableNames() []string {
 }
 
 func storeDump(c *cli.Context) (err error) {
-	o, err := storeOptions(c, 1, true)
+	o, err := storeOptions(c, 1)
 	if err != nil {
 		return err
 	}
@@ -193,14 +201,14 @@ func storeDump(c *cli.Context) (err error) {
 	}
 	e, err := store.OpenPebble(o)
 	if err != nil {
-		return storeError(err)
+		return storeError(c, err)
 	}
-	defer func() { err = errors.Join(err, storeError(e.Close())) }()
+	defer func() { err = errors.Join(err, storeError(c, e.Close())) }()
 	s, err := e.Snapshot()
 	if err != nil {
-		return storeError(err)
+		return storeError(c, err)
 	}
-	defer func() { err = errors.Join(err, storeError(s.Close())) }()
+	defer func() { err = errors.Join(err, storeError(c, s.Close())) }()
 	w := bufio.NewWriter(c.App.Writer)
 	out := json.NewEncoder(w)
 	err = s.Scan([]byte{prefix}, []byte{prefix + 1}, func(key, row []byte) error {
@@ -217,7 +225,7 @@ func storeDump(c *cli.Context) (err error) {
 		}{k, v})
 	})
 	if err != nil {
-		return storeError(err)
+		return storeError(c, err)
 	}
 	return w.Flush()
 }

@@ -20,6 +20,10 @@ const (
 	// resultAhead is how far a result may lie ahead of the news that tells it:
 	// feeds without a time for results are given an estimate from the kick-off.
 	resultAhead = 6 * time.Hour
+	// updateAhead is how far news may be dated ahead of who hears it: clocks that
+	// nobody sets differ by minutes. What is believed of a day to come would hide
+	// all that is told until then.
+	updateAhead = 10 * time.Minute
 )
 
 // Instants outside of these are typing errors or attacks: binary times hold
@@ -30,12 +34,13 @@ var (
 	latest   = time.Date(2200, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
-// Why news is refused. Merge wraps them with the game and the detail.
+// Why news is refused. Merge and Timely wrap them with the game and the detail.
 var (
 	ErrText    = errors.New("id or name missing, too long or not plain text")
 	ErrTeams   = errors.New("team names changed")
 	ErrCanTie  = errors.New("whether the game can tie changed")
 	ErrTime    = errors.New("impossible time")
+	ErrAhead   = errors.New("dated ahead of its time")
 	ErrOdds    = errors.New("impossible odds")
 	ErrStatus  = errors.New("unknown status")
 	ErrOutcome = errors.New("unknown outcome")
@@ -75,6 +80,16 @@ func (c Change) String() string {
 		}
 	}
 	return strings.Join(names, "+")
+}
+
+// Timely refuses news that is dated ahead of now, the instant at which it was
+// heard: the newest news wins, so that of a year to come would win for a year.
+// Ask it before Merge, which knows no clock.
+func Timely(now time.Time, in *bet.Game) error {
+	if ahead := in.Updated.Sub(now); ahead > updateAhead {
+		return fmt.Errorf("game %.80q: %w: by %v", in.ID, ErrAhead, ahead)
+	}
+	return nil
 }
 
 // Merge brings news of a game into what is known of it (nil: nothing yet).

@@ -406,3 +406,23 @@ func BenchmarkMerge(b *testing.B) {
 		}
 	}
 }
+
+// TestTimely: what is dated further ahead than clocks differ is refused, whatever
+// was known.
+func TestTimely(t *testing.T) {
+	for _, tc := range []struct {
+		ahead time.Duration
+		want  error
+	}{
+		{-24 * time.Hour, nil}, {0, nil}, {updateAhead, nil}, {updateAhead + time.Nanosecond, ErrAhead}, {300 * 24 * time.Hour, ErrAhead},
+	} {
+		in := at(start.Add(tc.ahead))
+		if err := Timely(start, &in); !errors.Is(err, tc.want) {
+			t.Errorf("%v ahead: %v, want %v", tc.ahead, err, tc.want)
+		}
+	}
+	in := at(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
+	if err := Timely(start, &in); !errors.Is(err, ErrAhead) {
+		t.Errorf("further ahead than a duration holds: %v", err)
+	}
+}

@@ -134,6 +134,10 @@ func (f *vector) rule() error {
 	return err
 }
 
+// maxTolerance is a deviation as large as the number itself: with more, a file
+// would prove nothing.
+const maxTolerance = 1.0
+
 // component starts a deviation with the tolerance the file states.
 func (f *vector) component(name string) (*Deviation, error) {
 	t, err := f.root.object("tolerance")
@@ -144,8 +148,8 @@ func (f *vector) component(name string) (*Deviation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if tol < 0 {
-		return nil, malformed("tolerance."+name, "want a number from 0 up, got %v", tol)
+	if !(tol > 0 && tol <= maxTolerance) {
+		return nil, malformed("tolerance."+name, "want a number above 0 and at most %v, got %v", maxTolerance, tol)
 	}
 	return &Deviation{Component: name, Tolerance: tol}, nil
 }
@@ -202,7 +206,7 @@ func (f *vector) components() error {
 	if !inputs.has("closing_table_legacy") && !expected.has("clv_legacy") && !tolerance.has("clv_legacy") {
 		return nil
 	}
-	if day.LegacyTable, err = inputs.rows4("closing_table_legacy"); err != nil {
+	if day.LegacyTable, err = inputs.legacyRows("closing_table_legacy"); err != nil {
 		return err
 	}
 	s = Released()
@@ -367,11 +371,9 @@ func newGames(in value) (*games, error) {
 		}
 		odds, result := [3]float64{}, int(NoResult)
 		if closing.has(k) {
-			o, err := closing.numbers(k, 3)
-			if err != nil {
+			if odds, err = closing.closingOdds(k); err != nil {
 				return nil, err
 			}
-			odds = [3]float64(o)
 		}
 		if results.has(k) {
 			if result, err = results.whole(k, int(NoResult), noResultCode); err != nil {
@@ -425,7 +427,7 @@ func (f *vector) entropy() error {
 		if err != nil {
 			return err
 		}
-		odds, err := v.numbers("odds", 3)
+		odds, err := v.closingOdds("odds")
 		if err != nil {
 			return err
 		}
@@ -433,7 +435,7 @@ func (f *vector) entropy() error {
 			return malformed(v.path, "game %s is there twice", key)
 		}
 		index[key] = int32(len(day.Closing))
-		day.Closing = append(day.Closing, [3]float64(odds))
+		day.Closing = append(day.Closing, odds)
 		day.Result = append(day.Result, NoResult)
 	}
 	if len(day.Closing) > MaxGames {

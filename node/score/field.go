@@ -81,7 +81,6 @@ func (s *Scheme) knobs() []knob {
 		flag("legacy_entropy_maximum", &s.LegacyEntropyMaximum, "defect 3: the day's entropy divided by its maximum, only if positive"),
 		knob{name: "rescore_hours", whole: &s.RescoreHours, lo: 0, hi: 24 * Ring, unit: "hours", reason: "defect 4: games that ended in so many hours are scored again each day; 0 = each prediction once"},
 		flag("wagers_by_receipt", &s.WagersByReceipt, "wagers of a day counted by receipt instead of by settlement"),
-		flag("copy_missed_days", &s.CopyMissedDays, "defect 8: days of downtime repeat the last scores instead of being scored"),
 		flag("ties_by_uid", &s.TiesByUID, "equal composites ranked by UID instead of sharing their mean rank"),
 		flag("zeroed_keep_rank", &s.ZeroedKeepRank, "miners zeroed by a rule stay in the ranking"),
 	)

@@ -109,10 +109,6 @@ type Scheme struct {
 	// WagersByReceipt counts the wagers of a day by receipt, as the released
 	// program did, instead of by settlement. The caller sums wagers.
 	WagersByReceipt bool
-	// CopyMissedDays reproduces defect 8: days the validator was down repeat
-	// the last scores, instead of being scored from stored predictions. The
-	// caller fills the days. Off in both schemes: it is an option.
-	CopyMissedDays bool
 	// TiesByUID breaks equal composites of one tier by UID, as the released
 	// program did, instead of giving them their mean rank.
 	TiesByUID bool

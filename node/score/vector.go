@@ -199,19 +199,58 @@ func (v value) numbers(key string, n int) ([]float64, error) {
 	return x.floats(n)
 }
 
-// rows4 is a list of rows of four numbers under a key.
-func (v value) rows4(key string) ([][4]float64, error) {
+// maxClosingOdds is far above any price that was ever quoted; more is damage.
+const maxClosingOdds = 1e6
+
+// closingOdds is a game's closing odds under a key, by outcome. 0 is for an
+// outcome that the game cannot have, or whose odds are unknown. The core takes
+// anything from 0 down for that; a file that holds it is mistaken.
+func (v value) closingOdds(key string) (odds [3]float64, err error) {
+	list, err := v.list(key)
+	if err != nil {
+		return odds, err
+	}
+	if len(list) != len(odds) {
+		return odds, malformed(join(v.path, key), "want %d values, got %d", len(odds), len(list))
+	}
+	for i, x := range list {
+		if odds[i], err = x.price(); err != nil {
+			return odds, err
+		}
+	}
+	return odds, nil
+}
+
+// price is the closing odds of one outcome.
+func (v value) price() (float64, error) {
+	x, err := v.float(math.Inf(-1))
+	if err == nil && x != 0 && !(x >= 1 && x <= maxClosingOdds) {
+		err = v.wrong(fmt.Sprintf("closing odds from 1 to %v, or 0", maxClosingOdds))
+	}
+	return x, err
+}
+
+// legacyRows is a legacy table under a key: rows of a game's id and its closing
+// odds by outcome.
+func (v value) legacyRows(key string) ([][4]float64, error) {
 	list, err := v.list(key)
 	if err != nil {
 		return nil, err
 	}
 	rows := make([][4]float64, len(list))
 	for i, x := range list {
-		r, err := x.floats(4)
+		cells, err := x.items(4)
 		if err != nil {
 			return nil, err
 		}
-		rows[i] = [4]float64(r)
+		if rows[i][0], err = cells[0].float(math.Inf(-1)); err != nil {
+			return nil, err
+		}
+		for o, cell := range cells[1:] {
+			if rows[i][1+o], err = cell.price(); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return rows, nil
 }

@@ -141,6 +141,13 @@ func TestCheckFileMalformed(t *testing.T) {
 		{"tolerance of a component missing", "components_0.json", "tolerance.clv_legacy: missing", []any{"tolerance"}, map[string]any{"clv": 1, "roi": 1, "risk": 1}},
 		{"tolerance as text", "components_0.json", `tolerance.clv: want a number, got "1e-9"`, []any{"tolerance", "clv"}, "1e-9"},
 		{"negative tolerance", "components_0.json", "tolerance.roi", []any{"tolerance", "roi"}, -1},
+		{"tolerance of nothing", "components_0.json", "tolerance.roi: want a number above 0 and at most 1, got 0", []any{"tolerance", "roi"}, 0},
+		{"tolerance of everything", "days_0.json", "tolerance.weights: want a number above 0 and at most 1, got 1e+300", []any{"tolerance", "weights"}, 1e300},
+		{"closing odds negative", "components_0.json", "inputs.closing_odds.1003[1]: want closing odds from 1 to 1e+06, or 0, got -1", []any{"inputs", "closing_odds", "1003", 1}, -1},
+		{"closing odds below 1", "components_0.json", "inputs.closing_odds.1003[0]: want closing odds", []any{"inputs", "closing_odds", "1003", 0}, 0.5},
+		{"closing odds beyond sense", "components_0.json", "inputs.closing_odds.1003[2]: want closing odds", []any{"inputs", "closing_odds", "1003", 2}, 1e300},
+		{"legacy odds below 1", "components_0.json", "inputs.closing_table_legacy[0][3]: want closing odds", []any{"inputs", "closing_table_legacy", 0, 3}, 0.5},
+		{"opening odds below 1", "entropy_0.json", "inputs.games[1].odds[0]: want closing odds", []any{"inputs", "games", 1, "odds", 0}, 0.5},
 		{"inputs a list", "components_0.json", "inputs: want an object, got a list", []any{"inputs"}, []any{}},
 		{"expected array short", "components_0.json", "expected.clv: want 8 values, got 2", []any{"expected", "clv"}, []any{1, 2}},
 		{"expected array missing", "components_0.json", "expected.risk: missing", []any{"expected"}, map[string]any{"clv": make([]int, 8), "roi": make([]int, 8), "clv_legacy": make([]int, 8)}},
@@ -270,7 +277,7 @@ func TestCheckFileLenient(t *testing.T) {
 			}
 		}},
 		{"results unfinished for a game nobody predicted", "components_0.json", func(root map[string]any) {
-			dig(root, "inputs", "closing_odds", "999999")([]any{0, -1, 2})
+			dig(root, "inputs", "closing_odds", "999999")([]any{0, 1, 2})
 			dig(root, "inputs", "results", "999998")(noResultCode)
 		}},
 	} {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -110,7 +111,7 @@ func median(runs []bench.Result) bench.Result {
 }
 
 func showBench(c *cli.Context, results []bench.Result) error {
-	out := c.App.Writer
+	out := bufio.NewWriter(c.App.Writer) // keeps the first error, so that only Flush is asked
 	fmt.Fprintf(out, "%s, %s/%s, %d processors\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "what\tns/op\tB/op\tallocs/op\tper second\tratio")
@@ -122,6 +123,9 @@ func showBench(c *cli.Context, results []bench.Result) error {
 		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.2f\t%.0f\t%s\n", r.Name, r.NsPerOp, r.BytesPerOp, r.AllocsPerOp, r.PerSecond, ratio)
 	}
 	t.Flush()
+	if err := out.Flush(); err != nil {
+		return lost(err)
+	}
 	path := c.String("json")
 	if path == "" {
 		return nil

@@ -105,6 +105,7 @@ func TestBadInput(t *testing.T) {
 		"tab.yaml":   "validators:\n\t- {name: v0}\n",
 		"rows.csv": header + "2030-03-30 15:30:00,c,s,A,B,two,1,1,3,4,2,3,4\n" +
 			"2030-03-31 15:30:00,c,s,A,B,2,1,1.5,0.9,4,2,3,4\n2030-04-01 15:30:00,c,s,A,B,2,1\n",
+		"twice.csv":  header + "2030-03-30 15:30:00,c,s,A,B,2,1,2,3,4,2,3,4\n",
 		"utf.csv":    header + "2030-03-30 15:30:00,c,s,A,B,2,1,2,3,4,2,3\xff,4\n",
 		"header.csv": "kick_off" + strings.TrimPrefix(header, "kickoff"),
 	})
@@ -128,12 +129,15 @@ func TestBadInput(t *testing.T) {
 		{"no file", "sim run", []string{"expected one scenario file, got 0 arguments"}},
 		{"two files", "sim run ok.yaml many.yaml", []string{"expected one scenario file, got 2 arguments"}},
 		{"unknown --set paths", "sim run ok.yaml --set nope.x=3 --set miners.skilld.count=1 --set a --set miners.random.count=-1", []string{
-			`--set nope.x: no such key (did you mean "name"?)`,
+			`--set nope.x: no such key`,
 			`--set miners.skilld.count: no item of that name (did you mean "miners.skilled.count"?)`,
 			`--set a: expected PATH=VALUE`,
 			`--set miners.random.count: expected a whole number from 0 to 60000, got -1`}},
 		{"unknown flag", "sim run ok.yaml --jsn x", []string{`unknown flag --jsn, did you mean --json?`, "try: "}},
-		{"seed is no number", "sim run ok.yaml --seed x", []string{`invalid value "x" for flag -seed`, "try: "}},
+		{"seed is no number", "sim run ok.yaml --seed x", []string{`--seed: expected a whole number from 0 to 18446744073709551615, got "x"`, "try: "}},
+		{"seed below 0", "sim run ok.yaml --seed -1", []string{`--seed: expected a whole number from 0 to 18446744073709551615, got "-1"`, "try: "}},
+		{"games twice", "sim run ok.yaml --games twice.csv --games twice.csv", []string{`twice.csv:1:1: expected each file of games once, got what is in twice.csv again`}},
+		{"no value", "sim run ok.yaml --set miners=", []string{`--set miners: expected a list, got nothing`}},
 		{"negative rows", "sim run ok.yaml --rows -1", []string{"--rows: expected at least 0, got -1"}},
 		{"unknown command", "sim rum ok.yaml", []string{`unknown command "rum", did you mean "run"?`, "try: "}},
 		{"rows of games", "sim run ok.yaml --games rows.csv", []string{
@@ -435,6 +439,44 @@ func here(t testing.TB, ctx context.Context, args ...string) (stdout string, cod
 	node.Prepare(app, nil)
 	code = node.Exit(app.RunContext(ctx, append([]string{"bettensor"}, args...)), &out)
 	return out.String(), code
+}
+
+// full is a disk that is: it takes so many writes and no more.
+type full int
+
+func (f *full) Write(p []byte) (int, error) {
+	if *f--; *f < 0 {
+		return 0, syscall.ENOSPC
+	}
+	return len(p), nil
+}
+
+// TestOutputLost: a report that could not be printed is a failure, whichever of
+// its writes it was.
+func TestOutputLost(t *testing.T) {
+	dir := folder(t, map[string]string{"small.yaml": small})
+	file := filepath.Join(dir, "small.yaml")
+	for _, args := range [][]string{
+		{"run", file}, {"run", "--quiet", file}, {"sweep", "--quiet", "--seeds", "1..2", file},
+		{"validate", file}, {"describe", file}, {"list", dir},
+	} {
+		out := full(0)
+		var errs bytes.Buffer
+		app := &cli.App{Name: "bettensor", Writer: &out, ErrWriter: io.Discard, Commands: []*cli.Command{Sim()}}
+		node.Prepare(app, nil)
+		code := node.Exit(app.RunContext(t.Context(), append([]string{"bettensor", "sim"}, args...)), &errs)
+		if code != exitBad || !strings.Contains(errs.String(), "no space left on device") {
+			t.Errorf("sim %v: exit code %d, want 1; %s", args, code, errs.String())
+		}
+	}
+	// A later write that fails, and then one that would not.
+	r := &sim.Result{Miners: make([]sim.MinerResult, 1000)}
+	for writes := range 3 {
+		out := full(writes)
+		if err := r.WriteReport(&out, 0); !errors.Is(err, syscall.ENOSPC) {
+			t.Errorf("write %d failed: %v", writes+1, err)
+		}
+	}
 }
 
 // TestExitCodes: 2 where an invariant is broken, 4 where two runs of one seed

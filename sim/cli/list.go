@@ -20,8 +20,8 @@ func validateCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(c.App.Writer, "%s: ok, %d games from %s to %s\n", l.path, len(l.plan.Market.Fixtures()), l.plan.Start.Format("2006-01-02"), l.plan.End.Format("2006-01-02"))
-			return nil
+			_, err = fmt.Fprintf(c.App.Writer, "%s: ok, %d games from %s to %s\n", l.path, len(l.plan.Market.Fixtures()), l.plan.Start.Format("2006-01-02"), l.plan.End.Format("2006-01-02"))
+			return lost(err)
 		},
 	}
 }
@@ -41,9 +41,17 @@ func describeCommand() *cli.Command {
 				fmt.Fprintf(c.App.Writer, "# %s", line)
 			}
 			_, err = c.App.Writer.Write(l.plan.Scenario.Canonical())
-			return err
+			return lost(err)
 		},
 	}
+}
+
+// lost is the failure of a command whose output could not be printed; nil for nil.
+func lost(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fail(exitBad, "print: %w", err)
 }
 
 func listCommand() *cli.Command {
@@ -66,7 +74,9 @@ func listCommand() *cli.Command {
 					return fail(exitBad, "%w", err)
 				}
 				first, _, _ := strings.Cut(string(data), "\n")
-				fmt.Fprintf(c.App.Writer, "%s\n    %s\n", f, strings.TrimPrefix(first, "# "))
+				if _, err := fmt.Fprintf(c.App.Writer, "%s\n    %s\n", f, strings.TrimPrefix(first, "# ")); err != nil {
+					return lost(err)
+				}
 			}
 			return nil
 		},

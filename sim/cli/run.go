@@ -42,6 +42,7 @@ func runCommand() *cli.Command {
 		Flags: append(scenarioFlags(),
 			&cli.StringFlag{Name: "json", Usage: "write the result as data to `FILE`"},
 			&cli.StringFlag{Name: "trace", Usage: "write the trace, JSON lines, to `FILE`"},
+			&cli.StringFlag{Name: "store", Usage: "leave the first validator's store in `DIR`, which must not exist"},
 			&cli.BoolFlag{Name: "check", Usage: "run twice and compare the traces byte for byte"},
 			&cli.BoolFlag{Name: "quiet", Usage: "print the last lines only, no progress and no tables"},
 			&cli.IntFlag{Name: "rows", Usage: "print at most `N` miners, 0 for all"},
@@ -156,6 +157,15 @@ func run(c *cli.Context) error {
 		}
 		opt.Trace = f
 	}
+	if dir := c.String("store"); dir != "" {
+		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
+			return fail(exitBad, "--store %s: exists already; name a directory that does not", dir)
+		}
+		if c.Bool("check") {
+			return fail(exitBad, "--store goes with one run, not with --check")
+		}
+		opt.Done = func(w *sim.World) error { return w.Hosts[0].SaveStore(dir) }
+	}
 	var result io.Writer
 	if path := c.String("json"); path != "" {
 		f, err := outputs.create(path)
@@ -177,10 +187,11 @@ func run(c *cli.Context) error {
 		return err
 	}
 	res.Replay = l.plan.Command(program(), l.path, l.games, l.sets)
+	var printed error
 	if c.Bool("quiet") {
-		res.WriteSummary(out)
+		printed = res.WriteSummary(out)
 	} else {
-		res.WriteReport(out, c.Int("rows"))
+		printed = res.WriteReport(out, c.Int("rows"))
 	}
 	if result != nil {
 		e := json.NewEncoder(result)
@@ -195,7 +206,7 @@ func run(c *cli.Context) error {
 	if n := res.Violated(); n > 0 {
 		return fail(exitInvariant, "%d violations of invariants; run it again with: %s", n, res.Replay)
 	}
-	return nil
+	return lost(printed) // told last: files were asked for, and a violation is the worse news
 }
 
 // program is how the program was called, for command lines to repeat: the name

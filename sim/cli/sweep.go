@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -135,7 +136,7 @@ func sweep(c *cli.Context) error {
 		return fail(exitBad, "stopped after %d of %d seeds", done, n)
 	}
 	table := sim.Spread(results, with)
-	writeSpread(c.App.Writer, first, table, with, from, to)
+	printed := writeSpread(c.App.Writer, first, table, with, from, to)
 	var bad []error
 	for i, r := range results {
 		if v := r.Violated(); v > 0 {
@@ -153,12 +154,12 @@ func sweep(c *cli.Context) error {
 		return err
 	}
 	if len(bad) > 0 {
-		return &exitError{exitInvariant, errors.Join(bad...)}
+		return &exitError{exitInvariant, errors.Join(append(bad, printed)...)}
 	}
-	return nil
+	return lost(printed)
 }
 
-func writeSpread(w io.Writer, l *loaded, table []sim.KindSpread, against string, from, to uint64) {
+func writeSpread(w io.Writer, l *loaded, table []sim.KindSpread, against string, from, to uint64) error {
 	var base float64
 	for _, k := range table {
 		if k.Kind == against {
@@ -166,9 +167,10 @@ func writeSpread(w io.Writer, l *loaded, table []sim.KindSpread, against string,
 		}
 	}
 	p := l.plan
-	fmt.Fprintf(w, "%s: %s to %s, %d games, scheme %s, seeds %d to %d\n\n", p.Scenario.Name, p.Start.Format(time.DateOnly), p.End.Format(time.DateOnly),
+	b := bufio.NewWriter(w) // keeps the first error, so that only Flush is asked
+	fmt.Fprintf(b, "%s: %s to %s, %d games, scheme %s, seeds %d to %d\n\n", p.Scenario.Name, p.Start.Format(time.DateOnly), p.End.Format(time.DateOnly),
 		len(p.Market.Fixtures()), p.Scenario.Scoring.Scheme, from, to)
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(t, "kind\tminers\temission each τ\t±\tshare\t× %s\tseeds above\tROI\tCLV\t\n", against)
 	for _, k := range table {
 		times := "-"
@@ -178,4 +180,5 @@ func writeSpread(w io.Writer, l *loaded, table []sim.KindSpread, against string,
 		fmt.Fprintf(t, "%s\t%d\t%.0f\t%.0f\t%.1f%%\t%s\t%d/%d\t%+.1f%%\t%.3f\t\n", k.Kind, k.Miners, k.Mean/1e9, k.Error/1e9, 100*k.Share, times, k.Above, k.Runs, 100*k.ROI, k.CLV)
 	}
 	t.Flush()
+	return b.Flush()
 }

@@ -1,6 +1,7 @@
 package market
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"math"
@@ -58,7 +59,12 @@ func FromFiles(files []File, seed uint64, opt FileOptions) (*Market, []Problem) 
 	if len(files) == 0 {
 		ps.add("", 0, 0, "expected at least one file of games")
 	}
-	for _, f := range files {
+	for i, f := range files {
+		if k := slices.IndexFunc(files[:i], func(g File) bool { return bytes.Equal(f.Data, g.Data) }); k >= 0 {
+			// One problem, where every row would be one.
+			ps.add(f.Name, 1, 1, "expected each file of games once, got what is in %s again", files[k].Name)
+			continue
+		}
 		r.read(f)
 	}
 	if ps.total > 0 {

@@ -119,9 +119,13 @@ func TestProblemsOfAllFilesAtOnce(t *testing.T) {
 		t.Error(d)
 	}
 	good := sample(t, "two-leagues.csv")
-	_, twice := FromFiles([]File{good, {Name: "again.csv", Data: good.Data}}, 1, FileOptions{})
+	_, twice := FromFiles([]File{good, {Name: "again.csv", Data: append(good.Data[:len(good.Data):len(good.Data)], '\n')}}, 1, FileOptions{})
 	if len(twice) != 5 || !strings.Contains(twice[0].String(), `again.csv:2:1: expected each game once, got "Alderton" against "Birchwick" of that day again (first at two-leagues.csv:2)`) {
 		t.Error(twice)
+	}
+	_, same := FromFiles([]File{good, {Name: "same.csv", Data: good.Data}}, 1, FileOptions{})
+	if len(same) != 1 || same[0].String() != "same.csv:1:1: expected each file of games once, got what is in "+good.Name+" again" {
+		t.Error(same)
 	}
 	if _, ps := FromFiles(nil, 1, FileOptions{}); len(ps) != 1 {
 		t.Error(ps)

@@ -99,7 +99,7 @@ type entry struct{ key, value *yaml.Node }
 
 // entries reads a mapping, reporting keys that are none or come twice.
 func (d *decoder) entries(n *yaml.Node, path string) []entry {
-	if isNull(n) {
+	if isNull(n) && !d.isSet(n) {
 		return nil // a section whose keys are all commented out
 	}
 	if n.Kind != yaml.MappingNode {
@@ -201,7 +201,7 @@ func (d *decoder) value(to reflect.Value, f field, n *yaml.Node, path string) {
 		d.scalar(to, f, n, path)
 	case to.Kind() == reflect.Struct:
 		d.section(to, n, path)
-	case isNull(n):
+	case isNull(n) && !d.isSet(n):
 		// A list whose items are all commented out is empty, if it may be.
 		if f.need {
 			d.complain(n, path, "expected at least one item")
@@ -225,6 +225,13 @@ func (d *decoder) value(to reflect.Value, f field, n *yaml.Node, path string) {
 		}
 		d.unique(to, path)
 	}
+}
+
+// isSet reports whether a node is the value of a --set. What is left out of a
+// file may be commented out; who sets nothing has made a mistake.
+func (d *decoder) isSet(n *yaml.Node) bool {
+	s := d.origin[n]
+	return s != nil && s.value == n
 }
 
 // item fills one struct of a list; unlike a section it cannot be empty.

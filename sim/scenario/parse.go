@@ -132,10 +132,10 @@ func (d *decoder) check(s *Scenario) {
 	d.checkMarket(&s.Market)
 	d.checkNodes(s)
 	for i := range s.Faults {
-		d.checkFault(s, &s.Faults[i], "faults["+strconv.Itoa(i)+"]")
+		d.checkFault(s, &s.Faults[i], item("faults", i))
 	}
 	for i, one := range s.Invariants.Disable {
-		p := "invariants.disable[" + strconv.Itoa(i) + "]"
+		p := item("invariants.disable", i)
 		if d.opt.Invariants != nil && one.Name != "" && !slices.Contains(d.opt.Invariants, one.Name) {
 			d.wrong(p+".name", "no invariant %q%s", one.Name, suggest(one.Name, d.opt.Invariants))
 		}
@@ -160,7 +160,7 @@ func (d *decoder) checkMarket(m *Market) {
 	}
 	for i, l := range m.Leagues {
 		if l.Teams%2 != 0 {
-			d.wrong("market.leagues["+strconv.Itoa(i)+"].teams", "expected an even number, got %d", l.Teams)
+			d.wrong(item("market.leagues", i)+".teams", "expected an even number, got %d", l.Teams)
 		}
 	}
 	if m.OverroundMin > m.OverroundMax && !d.bad["market.overround_min"] {
@@ -176,17 +176,22 @@ func (d *decoder) checkNodes(s *Scenario) {
 			formatDuration(s.Node.Heartbeat), formatDuration(s.Node.SessionTimeout))
 	}
 	validators, miners := 0, 0
-	for _, v := range s.Validators {
+	unread := false // a count of validators
+	for i, v := range s.Validators {
 		validators += v.Count
+		unread = unread || d.bad[item("validators", i)] || d.bad[item("validators", i)+".count"]
 	}
 	counts := map[string]int{}
 	var names []string
-	for _, g := range s.Miners {
+	for i, g := range s.Miners {
 		miners += g.Count
+		if d.bad[item("miners", i)+".count"] {
+			g.Count = 1 // it was reported; nothing is to follow from a group without miners
+		}
 		counts[g.Name] = g.Count
 		names = append(names, g.Name)
 	}
-	if validators == 0 && len(s.Validators) > 0 {
+	if validators == 0 && len(s.Validators) > 0 && !unread {
 		d.wrong("validators", "expected at least one validator, all counts are 0")
 	}
 	if total := validators + miners; total > int(s.Chain.MaxUIDs) && !d.bad["chain.max_uids"] && s.Chain.MaxUIDs > 0 {
@@ -197,7 +202,7 @@ func (d *decoder) checkNodes(s *Scenario) {
 		d.wrong(p, "%d validators and %d miners do not fit into chain.max_uids, %d", validators, miners, s.Chain.MaxUIDs)
 	}
 	for i := range s.Miners {
-		g, p := &s.Miners[i], "miners["+strconv.Itoa(i)+"].parameters.leader"
+		g, p := &s.Miners[i], item("miners", i)+".parameters.leader"
 		if g.Kind != copycat || d.bad[p] {
 			continue
 		}
@@ -205,6 +210,8 @@ func (d *decoder) checkNodes(s *Scenario) {
 			g.Leader = s.Miners[at].Name
 		}
 		switch {
+		case g.Leader == "" && slices.ContainsFunc(s.Miners, func(g Group) bool { return g.Kind == "" }):
+			// It may be the group whose kind was not understood.
 		case g.Leader == "":
 			d.wrong(p, "needed, for there is no group of skilled miners: expected the name of a group")
 		case g.Leader == g.Name:
@@ -258,10 +265,13 @@ func (d *decoder) checkFault(s *Scenario, f *fault.Fault, p string) {
 		d.wrong(p+".at", "%s is not before the end of the run at %s", formatDuration(f.At), formatDuration(end))
 	case given("at") && !given("every") && f.For > end-f.At:
 		d.wrong(p+".for", "ends at %s, after the end of the run at %s", formatDuration(f.At+f.For), formatDuration(end))
-	case given("every") && f.Every > 0 && (end-f.At)/f.Every > fault.MaxWindows:
+	case given("every") && f.Every > 0 && !d.bad[p+".at"] && (end-f.At)/f.Every > fault.MaxWindows:
 		d.wrong(p+".every", "expected at most %d windows in a run of %s", fault.MaxWindows, formatDuration(end))
 	}
 }
+
+// item is the path of an item of a list.
+func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
 // checkTarget fills in the kind's own target and checks that there is such a
 // node; s is nil for a fault that stands alone.
@@ -288,9 +298,9 @@ func (d *decoder) checkTarget(s *Scenario, f *fault.Fault, kind fault.Kind, know
 	if t.Name == "" || s == nil {
 		return
 	}
-	what, names, counts := "group of miners", []string(nil), []int(nil)
+	list, what, names, counts := "miners", "group of miners", []string(nil), []int(nil)
 	if t.Validators {
-		what = "validator"
+		list, what = "validators", "validator"
 		for _, v := range s.Validators {
 			names, counts = append(names, v.Name), append(counts, v.Count)
 		}
@@ -305,7 +315,7 @@ func (d *decoder) checkTarget(s *Scenario, f *fault.Fault, kind fault.Kind, know
 	}
 	if i < 0 {
 		d.wrong(p, "no %s %q%s", what, t.Name, suggest(t.Name, names))
-	} else if t.Index >= counts[i] {
+	} else if t.Index >= counts[i] && !d.bad[item(list, i)+".count"] {
 		d.wrong(p, "%q has a count of %d, and members are counted from 0: no member %d", t.Name, counts[i], t.Index)
 	}
 }

@@ -210,6 +210,10 @@ network:
 		{"seed", `--set seed: expected PATH=VALUE, such as seed=7 or miners.skilled.count=16`},
 		{"=1", `--set =1: expected PATH=VALUE, such as seed=7 or miners.skilled.count=16`},
 		{"seed=", `--set seed: expected a whole number, got nothing`},
+		{"miners=", `--set miners: expected a list, got nothing`},
+		{"node=", `--set node: expected keys with values, got nothing`},
+		{"sceme=2", `--set sceme: no such key (did you mean "scoring.scheme"?)`},
+		{"nope.x=3", `--set nope.x: no such key`},
 		{"seed=[", `--set seed: not YAML: did not find expected node content while parsing a flow node`},
 		{"node={heartbeat: -1s, hartbeat: 1s}", "--set node: node.hartbeat: unknown key (did you mean \"heartbeat\"?)\n--set node: node.heartbeat: expected a duration from 1s to 1d, got \"-1s\""},
 		{"miners.late.parameters.kelly=1", `--set miners.late.parameters.kelly: unknown key for late (have: daily, before)`},
@@ -223,6 +227,25 @@ network:
 		})
 	}
 
+	t.Run("what was not understood is not judged", func(t *testing.T) {
+		// The first problem is of the value, and nothing follows from it.
+		for _, tt := range []struct{ file, set, want string }{
+			{"validators: [{name: v0}]\nminers: [{kind: skilled, count: 3}, {kind: copycat, count: 1}]\n", "miners.skilled.count=x",
+				`--set miners.skilled.count: expected a whole number from 0 to 60000, got "x"`},
+			{"validators: [{name: v0}]\nminers: [{kind: skilled, count: 3}, {kind: copycat, count: 1}]\n", "miners.skilled.count=-1",
+				`--set miners.skilled.count: expected a whole number from 0 to 60000, got -1`},
+			{"validators: [{name: v0}]\nminers: [{name: best, kind: skilled, count: 3}, {kind: copycat, count: 1}]\n", "miners.best.kind=skiled",
+				`--set miners.best.kind: expected one of skilled, sharp, average, random, favourite, late, copycat, underbudget, busy, idle, got "skiled" (did you mean "skilled"?)`},
+			{"validators: [{name: v0}]\n", "validators.v0.count=x", `--set validators.v0.count: expected a whole number from 0 to 64, got "x"`},
+			{"validators: [{name: v0}]\nminers: [{kind: random, count: 2}]\nfaults: [{name: f, what: process.crash, target: miners.random.1, at: 1h}]\n", "miners.random.count=x",
+				`--set miners.random.count: expected a whole number from 0 to 60000, got "x"`},
+		} {
+			_, problems := scenario.Parse("x.yaml", []byte(tt.file), []string{tt.set}, options())
+			if got := problems.Error(); got != tt.want {
+				t.Errorf("got  %s\nwant %s", got, tt.want)
+			}
+		}
+	})
 	t.Run("a later set wins and mistakes come after the file's, in order", func(t *testing.T) {
 		if s := parse(t, file, "seed=2", "seed=3"); s.Seed != 3 {
 			t.Errorf("seed %d", s.Seed)

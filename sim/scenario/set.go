@@ -185,20 +185,23 @@ func itemName(n *yaml.Node, t reflect.Type) string {
 	return name.Value
 }
 
-// nearestPath finds the valid path that is most like p: with the last key in
-// another section if there is one, else with the fewest edits.
+// nearestPath finds the valid path that was most likely meant by p: one that is
+// near as a whole, or whose last key is near, in whatever section. It is "" where
+// there is none.
 func (d *decoder) nearestPath(root *yaml.Node, p string, parts []string) string {
 	paths := validPaths(nil, reflect.TypeFor[Scenario](), root, "")
 	for _, name := range d.opt.Coefficients {
 		paths = append(paths, "scoring."+name)
 	}
+	last := parts[len(parts)-1]
 	best, at := len(p)+maxName, ""
 	for _, c := range paths {
 		cost := distance(p, c)
-		if c == parts[len(parts)-1] || strings.HasSuffix(c, "."+parts[len(parts)-1]) {
+		off := distance(last, c[strings.LastIndexByte(c, '.')+1:])
+		if off == 0 {
 			cost /= 2
 		}
-		if cost < best {
+		if cost < best && (cost <= len(p)/3 || off <= len(last)/3) {
 			best, at = cost, c
 		}
 	}

@@ -240,13 +240,27 @@ func (t *Transport) Dial(id wire.Conn, address string) {
 	go func() {
 		defer t.pumps.Done()
 		defer cancel()
+		// The dialer heeds the context while it connects, but not while it waits for
+		// the answer to the handshake: closing the socket under it does.
+		var stop func() bool
 		d := websocket.Dialer{
 			HandshakeTimeout: t.cfg.DialTimeout,
-			WriteBufferPool:  &t.writes,
-			WriteBufferSize:  writeBuffer,
-			ReadBufferSize:   readBuffer,
+			NetDialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
+				nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+				if err == nil {
+					stop = context.AfterFunc(ctx, func() { nc.Close() })
+				}
+				return nc, err
+			},
+			WriteBufferPool: &t.writes,
+			WriteBufferSize: writeBuffer,
+			ReadBufferSize:  readBuffer,
 		}
 		ws, resp, err := d.DialContext(ctx, address, nil)
+		if stop != nil && !stop() && err == nil {
+			ws.Close()
+			err = ctx.Err()
+		}
 		if err != nil {
 			if resp != nil {
 				err = fmt.Errorf("%w (%s)", err, resp.Status)

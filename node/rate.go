@@ -1,0 +1,30 @@
+package node
+
+import "time"
+
+// rate is a limit on how often something happens: a number per second in the
+// long run, and a burst of it at once after a silence. Both are at least 1.
+type rate struct{ perSecond, burst int }
+
+// bucket holds what a rate still allows, as the instant at which it will be full
+// again; the zero value is full. It is a token bucket without a clock of its own.
+type bucket struct{ full time.Time }
+
+// take uses one of what the rate allows and returns 0, or, where nothing is left,
+// changes nothing and returns how long there will be nothing.
+func (b *bucket) take(r rate, now time.Time) (wait time.Duration) {
+	every := time.Second / time.Duration(r.perSecond)
+	full := b.full
+	if full.Before(now) {
+		full = now
+	}
+	full = full.Add(every)
+	if wait := full.Sub(now) - every*time.Duration(r.burst); wait > 0 {
+		return wait
+	}
+	b.full = full
+	return 0
+}
+
+// isFull says whether nothing was taken lately.
+func (b *bucket) isFull(now time.Time) bool { return !b.full.After(now) }
