@@ -262,7 +262,9 @@ func (c *minerCommunication) welcomed(l *link) {
 func (l *link) learn(games []bet.Game) {
 	for i := range games {
 		if g := &games[i]; g.Status == bet.Scheduled && g.Active {
-			l.told[g.ID] = g.Odds
+			if _, known := l.told[g.ID]; known || len(l.told) < maxGames {
+				l.told[g.ID] = g.Odds
+			}
 		} else {
 			delete(l.told, g.ID)
 		}

@@ -22,9 +22,12 @@ type GameNews struct {
 type minerGames struct {
 	idle
 	named
-	n     *Miner
-	kept  []keptGame // on disk
-	stats struct{ told, changed, refused, ahead, outside, beyond uint64 }
+	n    *Miner
+	kept []keptGame // on disk
+	// onDisk are the same by id: a result that is withdrawn and comes again is
+	// still one row.
+	onDisk map[bet.GameID]bool
+	stats  struct{ told, changed, refused, ahead, outside, beyond uint64 }
 }
 
 // keptGame is a resulted game that the ledger holds.
@@ -40,10 +43,13 @@ const gamesKept = 10 * 24 * time.Hour
 
 // Limits of what validators can make a miner remember.
 const (
-	// gamesSlack is how far outside of the window that validators tell of a game
-	// may start for the miner to take it in: their clocks and ours, and the time
-	// that news takes.
+	// gamesSlack is how long before the window that validators tell of on connecting
+	// a game may have started for the miner to take it in: their clocks and ours,
+	// and the time that news takes.
 	gamesSlack = 24 * time.Hour
+	// gamesFar is how far ahead a game may start. Validators broadcast what a feed
+	// announces when it does, and do not repeat it when it comes near.
+	gamesFar = 46 * 24 * time.Hour
 	// maxGames bounds the games in memory. Twenty leagues in season have below
 	// 10,000 in 45 days.
 	maxGames = feed.MaxBatch
@@ -52,10 +58,11 @@ const (
 )
 
 func newMinerGames(n *Miner, s *sched.Scope) *minerGames {
-	g := &minerGames{named: "games", n: n}
+	g := &minerGames{named: "games", n: n, onDisk: map[bet.GameID]bool{}}
 	for i := range n.found.Games {
 		known := &n.found.Games[i]
 		n.State.putGame(known)
+		g.onDisk[known.ID] = true
 		g.kept = append(g.kept, keptGame{known.ID, known.Start})
 	}
 	now := n.loop.Now()
@@ -94,12 +101,14 @@ func (g *minerGames) learn(e *GameNews) {
 		if game.Resulted() {
 			// Models that learn from results find them here after a restart; what
 			// is still open is told again by every validator.
-			again := old != nil && old.Resulted()
-			if again || len(g.kept) < maxKept {
+			if g.onDisk[game.ID] || len(g.kept) < maxKept {
 				ledger.Games.Put(batch, game.ID, game)
-			}
-			if !again && len(g.kept) < maxKept {
-				g.kept = append(g.kept, keptGame{game.ID, game.Start})
+				if !g.onDisk[game.ID] {
+					g.onDisk[game.ID] = true
+					g.kept = append(g.kept, keptGame{game.ID, game.Start})
+				}
+			} else {
+				g.stats.beyond++
 			}
 		}
 		update.Games = append(update.Games, game)
@@ -131,12 +140,12 @@ func (g *minerGames) takes(now time.Time, old *bet.Game, in *bet.Game) bool {
 
 // inWindow says whether a validator may tell of a game with that start.
 func inWindow(now, start time.Time) bool {
-	return start.After(now.Add(-gamesBack-gamesSlack)) && start.Before(now.Add(gamesAhead+gamesSlack))
+	return start.After(now.Add(-gamesBack-gamesSlack)) && start.Before(now.Add(gamesFar))
 }
 
 // drop drops from memory what started long ago, or moved out of sight.
 func (g *minerGames) drop(now time.Time) {
-	before, after := bet.DayOf(now).Start().Add(-gamesKept), now.Add(gamesAhead+gamesSlack)
+	before, after := bet.DayOf(now).Start().Add(-gamesKept), now.Add(gamesFar)
 	for _, old := range g.n.State.SortedGames(func(x *bet.Game) bool {
 		return (x.Start.Before(before) || x.Start.After(after)) && !g.n.box.waits(x.ID)
 	}) {
@@ -153,6 +162,7 @@ func (g *minerGames) forget(today bet.Day) (more bool) {
 	for _, x := range g.kept {
 		if b.Len() < forgetRows && bet.DayOf(x.start) < today-ledger.ResultDays {
 			ledger.Games.Delete(b, x.id)
+			delete(g.onDisk, x.id)
 		} else {
 			left = append(left, x)
 		}

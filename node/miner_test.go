@@ -293,10 +293,11 @@ func TestMinerBoundsWhatItIsTold(t *testing.T) {
 		count string // that moves instead
 	}{
 		{"inside", 8 * 24 * time.Hour, 0, ""},
-		{"far", gamesAhead + 26*time.Hour, 0, "outside_window"},
+		{"announced early", 12 * 24 * time.Hour, 0, ""}, // a validator tells of it once, long before
+		{"far", gamesFar + 26*time.Hour, 0, "outside_window"},
 		{"old", -gamesBack - 26*time.Hour, 0, "outside_window"},
 		{"early", time.Hour, time.Hour, "refused_ahead"},
-		{"inside", gamesAhead + 26*time.Hour, time.Minute, ""},
+		{"inside", gamesFar + 26*time.Hour, time.Minute, ""},
 	} {
 		before := uint64(0)
 		if tc.count != "" {
@@ -542,5 +543,33 @@ func TestSpoofedAnswersChangeNothing(t *testing.T) {
 				t.Errorf("final: %t, want %t", final, tc.final)
 			}
 		})
+	}
+}
+
+// TestAResultThatComesAgainIsOneRow: a validator that withdraws a result and
+// tells it again, over and over, does not use up what a miner keeps.
+func TestAResultThatComesAgainIsOneRow(t *testing.T) {
+	r := newRig(t)
+	m := r.addMiner("m0", &plan{})
+	r.run(time.Second)
+	g := r.offer("g", r.w.Now().Add(time.Minute))
+	tell := func(change func(*bet.Game)) {
+		g.Updated = r.w.Now()
+		change(&g)
+		told := g
+		m.do(func() { m.m.GameNews.Publish(GameNews{Validator: "v", Games: []bet.Game{told}}) })
+		r.run(time.Minute)
+	}
+	tell(func(*bet.Game) {})
+	r.run(2 * time.Hour)
+	for range 5 {
+		tell(func(g *bet.Game) { g.Status, g.Outcome, g.ResultAt = bet.Finished, bet.Home, g.Updated })
+		if !m.m.State.Games["g"].Resulted() {
+			t.Fatal("the result was not taken")
+		}
+		tell(func(g *bet.Game) { g.Status, g.Outcome, g.ResultAt = bet.Scheduled, bet.Unfinished, time.Time{} })
+	}
+	if got := m.count("games", "kept"); got != 1 {
+		t.Errorf("%d games kept, want the one there is", got)
 	}
 }

@@ -206,6 +206,7 @@ func (h *Host) SaveStore(dir string) error {
 		return fmt.Errorf("save the store of %s: %w", h.Name, err)
 	}
 	if _, err := vfs.Clone(d.fs, vfs.Default, copied, dir, vfs.CloneSync); err != nil {
+		err = errors.Join(err, vfs.Default.RemoveAll(dir)) // it did not exist before
 		return fmt.Errorf("save the store of %s: %w", h.Name, err)
 	}
 	return d.fs.RemoveAll(copied)

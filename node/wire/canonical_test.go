@@ -213,6 +213,9 @@ func FuzzCanonical(f *testing.F) {
 		}
 		var a, b any
 		if err := json.Unmarshal(in, &a); err != nil {
+			if huge := (*json.UnmarshalTypeError)(nil); errors.As(err, &huge) {
+				return // an integer beyond a float's range: Python's have no end, and ours follow them
+			}
 			t.Fatalf("took %q: %v", in, err)
 		}
 		if err := json.Unmarshal(once, &b); err != nil || !reflect.DeepEqual(a, b) {

@@ -157,6 +157,7 @@ func run(c *cli.Context) error {
 		}
 		opt.Trace = f
 	}
+	var saved error
 	if dir := c.String("store"); dir != "" {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			return fail(exitBad, "--store %s: exists already; name a directory that does not", dir)
@@ -164,7 +165,10 @@ func run(c *cli.Context) error {
 		if c.Bool("check") {
 			return fail(exitBad, "--store goes with one run, not with --check")
 		}
-		opt.Done = func(w *sim.World) error { return w.Hosts[0].SaveStore(dir) }
+		opt.Done = func(w *sim.World) error {
+			saved = w.Hosts[0].SaveStore(dir)
+			return nil // the run has its result all the same
+		}
 	}
 	var result io.Writer
 	if path := c.String("json"); path != "" {
@@ -205,6 +209,9 @@ func run(c *cli.Context) error {
 	}
 	if n := res.Violated(); n > 0 {
 		return fail(exitInvariant, "%d violations of invariants; run it again with: %s", n, res.Replay)
+	}
+	if saved != nil {
+		return fail(exitBad, "--store: %w", saved)
 	}
 	return lost(printed) // told last: files were asked for, and a violation is the worse news
 }

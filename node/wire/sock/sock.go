@@ -257,8 +257,10 @@ func (t *Transport) Dial(id wire.Conn, address string) {
 			ReadBufferSize:  readBuffer,
 		}
 		ws, resp, err := d.DialContext(ctx, address, nil)
-		if stop != nil && !stop() && err == nil {
-			ws.Close()
+		if stop != nil && !stop() { // given up or out of time: that is why it failed
+			if err == nil {
+				ws.Close()
+			}
 			err = ctx.Err()
 		}
 		if err != nil {
