@@ -41,7 +41,7 @@ func booksOf(t testing.TB, w *World) books {
 	return booksIn(t, s.Snapshot, w.Chain.Metagraph(w.now()), func(u chain.UID) chain.Weights { v, _ := w.Chain.Weights(u); return v }, h.Hotkey)
 }
 
-func booksIn(t testing.TB, s storeSnapshot, meta *chain.Metagraph, weights func(chain.UID) chain.Weights, validator chain.Hotkey) books {
+func booksIn(t testing.TB, s store.Snapshot, meta *chain.Metagraph, weights func(chain.UID) chain.Weights, validator chain.Hotkey) books {
 	t.Helper()
 	found, err := ledger.LoadValidator(s)
 	if err != nil {
@@ -75,5 +75,3 @@ func sameBooks(t testing.TB, name string, want, got books) bool {
 	}
 	return true
 }
-
-type storeSnapshot = store.Snapshot

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,26 +11,27 @@ import (
 )
 
 func validateCommand() *cli.Command {
-	return &cli.Command{
-		Name:      "validate",
-		Usage:     "check a scenario and its files of games without running it",
-		ArgsUsage: "SCENARIO.yaml",
-		Flags:     scenarioFlags(),
-		Action: func(c *cli.Context) error {
-			l, err := load(c)
-			if err != nil {
-				return err
-			}
-			_, err = fmt.Fprintf(c.App.Writer, "%s: ok, %d games from %s to %s\n", l.path, len(l.plan.Market.Fixtures()), l.plan.Start.Format("2006-01-02"), l.plan.End.Format("2006-01-02"))
-			return lost(err)
-		},
-	}
+	return readCommand("validate", "check a scenario and its files of games without running it", func(w io.Writer, l *loaded) error {
+		_, err := fmt.Fprintf(w, "%s: ok, %d games from %s to %s\n", l.path, len(l.plan.Market.Fixtures()), l.plan.Start.Format("2006-01-02"), l.plan.End.Format("2006-01-02"))
+		return err
+	})
 }
 
 func describeCommand() *cli.Command {
+	return readCommand("describe", "print a scenario with every default filled in", func(w io.Writer, l *loaded) error {
+		for line := range strings.Lines(l.plan.Scenario.Describe()) {
+			fmt.Fprintf(w, "# %s", line)
+		}
+		_, err := w.Write(l.plan.Scenario.Canonical())
+		return err
+	})
+}
+
+// readCommand is a command that reads a scenario and says something of it.
+func readCommand(name, usage string, say func(io.Writer, *loaded) error) *cli.Command {
 	return &cli.Command{
-		Name:      "describe",
-		Usage:     "print a scenario with every default filled in",
+		Name:      name,
+		Usage:     usage,
 		ArgsUsage: "SCENARIO.yaml",
 		Flags:     scenarioFlags(),
 		Action: func(c *cli.Context) error {
@@ -37,21 +39,9 @@ func describeCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			for line := range strings.Lines(l.plan.Scenario.Describe()) {
-				fmt.Fprintf(c.App.Writer, "# %s", line)
-			}
-			_, err = c.App.Writer.Write(l.plan.Scenario.Canonical())
-			return lost(err)
+			return lost(say(c.App.Writer, l))
 		},
 	}
-}
-
-// lost is the failure of a command whose output could not be printed; nil for nil.
-func lost(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fail(exitBad, "print: %w", err)
 }
 
 func listCommand() *cli.Command {
@@ -81,4 +71,12 @@ func listCommand() *cli.Command {
 			return nil
 		},
 	}
+}
+
+// lost is the failure of a command whose output could not be printed; nil for nil.
+func lost(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fail(exitBad, "print: %w", err)
 }
