@@ -76,6 +76,9 @@ type Hyperparameters struct {
 	CommitReveal      bool
 	RevealPeriod      uint64 // epochs between commit and reveal
 	StakeThreshold    Rao    // stake below which weights are refused
+	RevealVersion     uint16 // form of a timelocked commit that the chain takes; 0 where it takes none, and wants a hash
+	LastEpoch         Block  // block of the last epoch, where the chain keeps its schedule as state; 0 where epochs follow from the block's number
+	EpochIndex        uint64 // number of the epoch under way, where LastEpoch is kept
 }
 
 // Metagraph is a snapshot of all neurons at a block. Neurons are in UID order
@@ -84,6 +87,7 @@ type Metagraph struct {
 	Netuid  Netuid
 	Block   Block
 	At      time.Time // the block's timestamp
+	Owner   Hotkey    // hotkey of the subnet's owner, "" where it has none or the chain does not say
 	Params  Hyperparameters
 	Neurons []Neuron
 	// Digest is what Content returns, kept by whoever made the snapshot; 0 where
@@ -97,7 +101,7 @@ func (m *Metagraph) Content() uint64 {
 	if m.Digest != 0 {
 		return m.Digest
 	}
-	same := Metagraph{Netuid: m.Netuid, Params: m.Params, Neurons: m.Neurons}
+	same := Metagraph{Netuid: m.Netuid, Owner: m.Owner, Params: m.Params, Neurons: m.Neurons}
 	return max(xxhash.Sum64(AppendMetagraph(nil, &same)), 1)
 }
 

@@ -372,11 +372,13 @@ func genMetagraph(t *rapid.T) *chain.Metagraph {
 		Netuid: chain.Netuid(u16("netuid")),
 		Block:  chain.Block(u64("block")),
 		At:     time.Unix(0, rapid.Int64Range(1, 1<<62).Draw(t, "at")).UTC(),
+		Owner:  chain.Hotkey(rapid.String().Draw(t, "owner")),
 		Params: chain.Hyperparameters{
 			Tempo: u16("tempo"), WeightsRateLimit: u64("rate"), WeightsVersionKey: u64("version"),
 			MinAllowedWeights: u16("min"), MaxWeightsLimit: u16("limit"), ImmunityPeriod: u16("immunity"),
 			ActivityCutoff: u16("cutoff"), MaxUIDs: u16("uids"), MaxValidators: u16("validators"),
 			CommitReveal: rapid.Bool().Draw(t, "cr"), RevealPeriod: u64("reveal"), StakeThreshold: chain.Rao(u64("threshold")),
+			RevealVersion: u16("reveal version"), LastEpoch: chain.Block(u64("last epoch")), EpochIndex: u64("epoch index"),
 		},
 	}
 	for i := range rapid.IntRange(0, 4).Draw(t, "n") {
@@ -393,7 +395,7 @@ func genMetagraph(t *rapid.T) *chain.Metagraph {
 
 func genRequest(t *rapid.T) chain.Request {
 	q := chain.Request{
-		Op:         chain.Op(rapid.IntRange(0, int(chain.OpServeAxon)).Draw(t, "op")),
+		Op:         chain.Op(rapid.IntRange(0, int(chain.OpReadWeights)).Draw(t, "op")),
 		Hotkey:     chain.Hotkey(rapid.String().Draw(t, "hotkey")),
 		Weights:    genWeights(t, "weights"),
 		VersionKey: rapid.Uint64().Draw(t, "version"),
@@ -438,6 +440,12 @@ func TestReplyCodec(t *testing.T) {
 			Head:     chain.Block(rapid.Uint64().Draw(t, "head")),
 			HeadAt:   time.Unix(rapid.Int64Range(1, 1<<33).Draw(t, "at"), 0).UTC(),
 			Included: chain.Block(rapid.Uint64().Draw(t, "included")),
+
+			Weights:   genWeights(t, "weights"),
+			Round:     rapid.Uint64().Draw(t, "round"),
+			RevealAt:  chain.Block(rapid.Uint64().Draw(t, "reveal at")),
+			Extrinsic: [32]byte(rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "extrinsic")),
+			Foreign:   rapid.Uint64().Draw(t, "foreign"),
 		}
 		if rapid.Bool().Draw(t, "with metagraph") {
 			want.Metagraph = genMetagraph(t)
@@ -594,6 +602,12 @@ func TestReplySumCoversTheRecordedForm(t *testing.T) {
 			"head at":  func(r *chain.Reply) { r.HeadAt = r.HeadAt.Add(1) },
 			"included": func(r *chain.Reply) { r.Included++ },
 			"none":     func(r *chain.Reply) { r.Metagraph = nil },
+			"round":    func(r *chain.Reply) { r.Round++ },
+			"reveal":   func(r *chain.Reply) { r.RevealAt++ },
+			"hash":     func(r *chain.Reply) { r.Extrinsic[7]++ },
+			"foreign":  func(r *chain.Reply) { r.Foreign++ },
+			"weights":  func(r *chain.Reply) { r.Weights = chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{2}} },
+			"owner":    func(r *chain.Reply) { r.Metagraph.Owner += "x" },
 			"block":    func(r *chain.Reply) { r.Metagraph.Block++ },
 			"at":       func(r *chain.Reply) { r.Metagraph.At = r.Metagraph.At.Add(1) },
 			"params":   func(r *chain.Reply) { r.Metagraph.Params.Tempo++ },

@@ -105,7 +105,7 @@ func AppendRequest(dst []byte, q *Request) []byte {
 func ReadRequest(r *pack.Reader) (Request, error) {
 	f := &fields{Reader: r}
 	q := Request{
-		Op:         Op(f.number(uint64(OpServeAxon))),
+		Op:         Op(f.number(uint64(lastOp))),
 		Hotkey:     Hotkey(f.Text()),
 		Weights:    f.weights(),
 		VersionKey: f.Uint(),
@@ -122,11 +122,21 @@ func AppendReply(dst []byte, p *Reply) []byte {
 	dst = pack.AppendUint(dst, uint64(p.Head))
 	dst = pack.AppendTime(dst, p.HeadAt)
 	dst = pack.AppendUint(dst, uint64(p.Included))
+	dst = appendOutcome(dst, p)
 	dst = pack.AppendBool(dst, p.Metagraph != nil)
 	if p.Metagraph != nil {
 		dst = AppendMetagraph(dst, p.Metagraph)
 	}
 	return dst
+}
+
+// appendOutcome appends the fields of a reply that few operations have.
+func appendOutcome(dst []byte, p *Reply) []byte {
+	dst = AppendWeights(dst, p.Weights)
+	dst = pack.AppendUint(dst, p.Round)
+	dst = pack.AppendUint(dst, uint64(p.RevealAt))
+	dst = pack.AppendBytes(dst, p.Extrinsic[:])
+	return pack.AppendUint(dst, p.Foreign)
 }
 
 // ReadReply reads what AppendReply wrote.
@@ -137,6 +147,12 @@ func ReadReply(r *pack.Reader) (Reply, error) {
 		Head:     Block(f.Uint()),
 		HeadAt:   f.Time(),
 		Included: Block(f.Uint()),
+
+		Weights:   f.weights(),
+		Round:     f.Uint(),
+		RevealAt:  Block(f.Uint()),
+		Extrinsic: f.hash(),
+		Foreign:   f.Uint(),
 	}
 	if f.Bool() {
 		p.Metagraph = f.metagraph()
@@ -149,6 +165,7 @@ func AppendMetagraph(dst []byte, m *Metagraph) []byte {
 	dst = pack.AppendUint(dst, uint64(m.Netuid))
 	dst = pack.AppendUint(dst, uint64(m.Block))
 	dst = pack.AppendTime(dst, m.At)
+	dst = pack.AppendText(dst, m.Owner)
 	dst = appendHyperparameters(dst, &m.Params)
 	dst = pack.AppendUint(dst, uint64(len(m.Neurons)))
 	for i := range m.Neurons {
@@ -173,6 +190,7 @@ func (f *fields) metagraph() *Metagraph {
 		Netuid: Netuid(f.uint16()),
 		Block:  Block(f.Uint()),
 		At:     f.Time(),
+		Owner:  Hotkey(f.Text()),
 		Params: f.hyperparameters(),
 	}
 	n := f.Count(neuronLeast)
@@ -201,7 +219,10 @@ func appendHyperparameters(dst []byte, p *Hyperparameters) []byte {
 	dst = pack.AppendUint(dst, uint64(p.MaxValidators))
 	dst = pack.AppendBool(dst, p.CommitReveal)
 	dst = pack.AppendUint(dst, p.RevealPeriod)
-	return pack.AppendUint(dst, uint64(p.StakeThreshold))
+	dst = pack.AppendUint(dst, uint64(p.StakeThreshold))
+	dst = pack.AppendUint(dst, uint64(p.RevealVersion))
+	dst = pack.AppendUint(dst, uint64(p.LastEpoch))
+	return pack.AppendUint(dst, p.EpochIndex)
 }
 
 func (f *fields) hyperparameters() Hyperparameters {
@@ -218,6 +239,9 @@ func (f *fields) hyperparameters() Hyperparameters {
 		CommitReveal:      f.Bool(),
 		RevealPeriod:      f.Uint(),
 		StakeThreshold:    Rao(f.Uint()),
+		RevealVersion:     f.uint16(),
+		LastEpoch:         Block(f.Uint()),
+		EpochIndex:        f.Uint(),
 	}
 }
 

@@ -247,10 +247,14 @@ func theirKnown() []string {
 }
 
 func hint(s string, names []string) string {
-	if n := nearest(s, names); n != "" && n != s {
-		return fmt.Sprintf(" (nearest: %s)", n)
+	n := nearest(s, names)
+	if n == "" || n == s {
+		return ""
 	}
-	return ""
+	if plain := shown(n); plain != `"`+n+`"` { // a header's cell may hold anything
+		n = plain
+	}
+	return fmt.Sprintf(" (nearest: %s)", n)
 }
 
 // counted tells whether the row has the header's number of fields. Empty ones too

@@ -135,6 +135,17 @@ func TestProblemsOfAllFilesAtOnce(t *testing.T) {
 	}
 }
 
+// A header's cell may hold anything; what a message says of it is shown on a
+// terminal.
+func TestNearestNamesAreShownQuoted(t *testing.T) {
+	f := sample(t, "football-data.csv")
+	f.Data = []byte(strings.Replace(string(f.Data), "FTHG", "\x1b]FTHG", 1))
+	_, ps := FromFiles([]File{f}, 1, FileOptions{})
+	if len(ps) == 0 || !strings.Contains(ps[0].String(), `(nearest: "\x1b]FTHG")`) {
+		t.Error(ps)
+	}
+}
+
 func TestProblemsAreBounded(t *testing.T) {
 	f := sample(t, "two-leagues.csv")
 	f.Data = append(f.Data, strings.Repeat("x,y\n", 250)...)

@@ -26,6 +26,9 @@ func (c *Chain) Submit(now time.Time, q chain.Request) chain.Reply {
 		m := c.Finalised(now)
 		return chain.Reply{Head: m.Block, HeadAt: m.At, Metagraph: m}
 	}
+	if q.Op == chain.OpReadWeights {
+		return c.readWeights(now, q.Hotkey)
+	}
 	b := c.execute(now)
 	head := c.BlockAt(c.now)
 	p := chain.Reply{Head: head, HeadAt: c.TimeOf(head), Included: b}
@@ -43,6 +46,18 @@ func (c *Chain) Submit(now time.Time, q chain.Request) chain.Reply {
 	}
 	if c.onExtrinsic != nil {
 		c.onExtrinsic(c.now, q, p)
+	}
+	return p
+}
+
+// readWeights tells what a hotkey's slot has set, as of the present block: the
+// mock chain keeps the weights of one state only.
+func (c *Chain) readWeights(now time.Time, h chain.Hotkey) chain.Reply {
+	c.Advance(now)
+	head := c.BlockAt(c.now)
+	p := chain.Reply{Head: head, HeadAt: c.TimeOf(head)}
+	if a := c.holder(h); a != nil {
+		p.Weights, p.Included = c.Weights(a.uid)
 	}
 	return p
 }

@@ -310,6 +310,7 @@ func (c *Chain) snapshot() *chain.Metagraph {
 		Netuid:  c.cfg.Netuid,
 		Block:   c.from,
 		At:      c.TimeOf(c.from),
+		Owner:   c.cfg.Owner,
 		Params:  c.params,
 		Neurons: make([]chain.Neuron, len(c.slots)),
 	}
