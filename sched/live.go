@@ -12,6 +12,7 @@ import (
 type Live struct {
 	loop   *Loop
 	clk    clock.Clock
+	node   NodeClock
 	timers queue // owned by the loop's goroutine
 
 	mu     sync.Mutex
@@ -37,10 +38,36 @@ type LiveOptions struct {
 	// Seed of the loop's random streams. Production draws it from the system
 	// once; a recording holds it.
 	Seed uint64
-	// Clock to live by; nil for the system's.
+	// Clock to live by, the wall clock; nil for the system's.
 	Clock clock.Clock
+	// Node is the node's clock as a function of the wall clock; the zero value
+	// is the wall clock itself.
+	Node NodeClock
 	// Recorder, where set, is given everything that enters.
 	Recorder *Recorder
+}
+
+// NodeClock runs Speed times as fast as the wall clock. At Wall it shows Node.
+// The zero value is the wall clock.
+type NodeClock struct {
+	Wall, Node time.Time
+	Speed      float64
+}
+
+// At is what the clock shows at an instant of the wall clock.
+func (c NodeClock) At(wall time.Time) time.Time {
+	if c.Speed == 0 {
+		return wall
+	}
+	return c.Node.Add(time.Duration(float64(wall.Sub(c.Wall)) * c.Speed))
+}
+
+// pace is the clock's speed against the wall clock.
+func (c NodeClock) pace() float64 {
+	if c.Speed == 0 {
+		return 1
+	}
+	return c.Speed
 }
 
 // NewLive makes a live loop. Build the node on Loop(), then call Start.
@@ -48,9 +75,10 @@ func NewLive(o LiveOptions) *Live {
 	if o.Clock == nil {
 		o.Clock = clock.New()
 	}
-	v := &Live{clk: o.Clock, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	v := &Live{clk: o.Clock, node: o.Node, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	v.loop = newLoop(o.Name, "live", o.Seed, v)
-	v.read()
+	wall := v.clk.Now()
+	v.loop.setClocks(v.node.At(wall).UnixNano(), wall.UnixNano(), o.Node.pace())
 	if o.Recorder != nil {
 		v.loop.Record(o.Recorder)
 	}
@@ -113,8 +141,9 @@ func (i inspection) Fire() { i() }
 
 func (v *Live) read() {
 	l := v.loop
-	l.now = max(l.now, v.clk.Now().UnixNano()) // a clock set back makes time stand, not return
-	l.wall = l.now
+	wall := v.clk.Now()
+	l.wall = max(l.wall, wall.UnixNano()) // a clock set back makes time stand, not return
+	l.now = max(l.now, v.node.At(wall).UnixNano())
 }
 
 func (v *Live) run() {
@@ -165,10 +194,11 @@ func (v *Live) run() {
 		if v.timers.len() > 0 {
 			// By the clock and not by the loop's time, which stands while a clock
 			// that was set back catches up: that must be a sleep and not a spin.
-			wait = min(wait, time.Duration(v.timers.items[0].at-v.clk.Now().UnixNano()))
-			if wait <= 0 {
+			due := time.Duration(v.timers.items[0].at - v.node.At(v.clk.Now()).UnixNano())
+			if due <= 0 {
 				continue
 			}
+			wait = min(wait, max(time.Duration(float64(due)/v.loop.pace), 1))
 		}
 		idle.Reset(wait)
 		select {

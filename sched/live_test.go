@@ -77,6 +77,58 @@ func TestLiveTimersFollowTheClock(t *testing.T) {
 
 // A clock that is set back makes the loop's time stand. Timers wait for it, and
 // the loop sleeps meanwhile.
+// In an accelerated world the node's clock is fast, and what waits for somebody
+// outside waits on the wall clock.
+func TestLiveNodeClockRunsFaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clk := clock.NewMock()
+		clk.Set(start)
+		origin := start.Add(24 * time.Hour)
+		var got []string
+		rec := &bytes.Buffer{}
+		r := NewRecorder(rec)
+		build := func(l *Loop) {
+			s := l.Scope("s")
+			note := func(name string) *Timer {
+				return s.Timer(name, func() {
+					got = append(got, fmt.Sprint(name, " node ", l.Now().Sub(origin), " wall ", l.Wall().Sub(start)))
+				})
+			}
+			note("node").Arm(time.Minute)
+			note("wall").ArmWall(3 * time.Second)
+			note("at").ArmAt(origin.Add(2 * time.Minute))
+		}
+		v := NewLive(LiveOptions{Name: "n", Clock: clk, Node: NodeClock{Wall: start, Node: origin, Speed: 60}, Recorder: r})
+		build(v.Loop())
+		v.Start()
+		for range 5 {
+			synctest.Wait()
+			clk.Add(time.Second)
+		}
+		synctest.Wait()
+		stop(t, v)
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{"node node 1m0s wall 1s", "at node 2m0s wall 2s", "wall node 3m0s wall 3s"}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+		got = nil
+		p, err := NewReplay(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		build(p.Loop())
+		if err := p.Run(); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Error(d)
+		}
+	})
+}
+
 func TestLiveClockSetBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		clk := clock.NewMock()

@@ -15,6 +15,7 @@ package sched
 
 import (
 	"fmt"
+	"math"
 	"math/bits"
 	"math/rand/v2"
 	"runtime/debug"
@@ -58,8 +59,9 @@ type Loop struct {
 	incarnation string
 
 	drv       driver
-	now, wall int64 // of the event being handled, nanoseconds
-	offset    int64 // node clock less world clock (virtual driver)
+	now, wall int64   // of the event being handled, nanoseconds
+	pace      float64 // node time per wall time; 1 but in an accelerated localnet
+	offset    int64   // node clock less world clock (virtual driver)
 
 	hash    uint64
 	settled uint64 // hash when the last event had been handled
@@ -85,7 +87,7 @@ type Loop struct {
 func newLoop(name, incarnation string, seed uint64, drv driver) *Loop {
 	// Two loops that see the same must not be taken for each other.
 	hash := xxhash.Sum64String(name + "\x00" + incarnation)
-	return &Loop{name: name, incarnation: incarnation, seed: seed, drv: drv, hash: hash, settled: hash, streams: map[string]*rand.Rand{},
+	return &Loop{name: name, incarnation: incarnation, seed: seed, drv: drv, pace: 1, hash: hash, settled: hash, streams: map[string]*rand.Rand{},
 		onPanic: func(p Panic) { panic(fmt.Sprintf("%v\n%s", p.Error(), p.Stack)) }}
 }
 
@@ -95,9 +97,27 @@ func (l *Loop) Name() string { return l.name }
 // Now is the node's clock: fixed while one event is handled, never backwards.
 func (l *Loop) Now() time.Time { return time.Unix(0, l.now).UTC() }
 
-// Wall is the transport's clock (freshness, nonces). It differs from Now only
-// in an accelerated localnet.
+// Wall is the transport's clock: freshness, nonces, and how long to wait for
+// anything outside. It differs from Now only in an accelerated localnet.
 func (l *Loop) Wall() time.Time { return time.Unix(0, l.wall).UTC() }
+
+// setClocks sets the time on both clocks and how fast the node's runs against the
+// wall's. Where they differ that is part of what the loop is, and of its hash.
+func (l *Loop) setClocks(now, wall int64, pace float64) {
+	l.now, l.wall, l.pace = now, wall, pace
+	if pace != 1 || wall != now {
+		l.hash = mix(l.hash^math.Float64bits(pace), uint64(wall-now))
+		l.settled = l.hash
+	}
+}
+
+// span is a stretch of wall time on the node's clock.
+func (l *Loop) span(d time.Duration) time.Duration {
+	if l.pace == 1 {
+		return d
+	}
+	return time.Duration(min(float64(d)*l.pace, math.MaxInt64/2))
+}
 
 // Events counts what has entered the loop.
 func (l *Loop) Events() uint64 { return l.events }

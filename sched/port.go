@@ -47,7 +47,8 @@ type Backend[Req, Res any] func(req Req, reply func(Result[Res]))
 // PortConfig describes a port.
 type PortConfig[Req, Res any] struct {
 	Name string
-	// Deadline after which a request counts as ErrUnknown. Every port has one.
+	// Deadline, of the wall clock, after which a request counts as ErrUnknown.
+	// Every port has one.
 	Deadline time.Duration
 	// Limit of requests under way; a Start beyond it completes with ErrNotSent.
 	Limit   int
@@ -122,9 +123,9 @@ func (p *Port[Req, Res]) Start(req Req) Ticket {
 		p.refuse.Arm(0)
 		return t
 	}
-	p.pending = append(p.pending, pendingReq[Req]{t, later(l.now, p.cfg.Deadline), req})
+	p.pending = append(p.pending, pendingReq[Req]{t, later(l.now, l.span(p.cfg.Deadline)), req})
 	if _, armed := p.expiry.Armed(); !armed {
-		p.expiry.Arm(p.cfg.Deadline)
+		p.expiry.ArmWall(p.cfg.Deadline)
 	}
 	p.backend(req, func(r Result[Res]) {
 		r.Ticket = t

@@ -10,13 +10,13 @@ import (
 )
 
 // A recording holds everything that entered a loop, in order: the node's name,
-// incarnation and seed, then one record per event (source, time, payload, and one
+// incarnation, seed, the pace of its clock and the time, then one record per event (source, time, payload, and one
 // byte of the running hash before it, so that a difference is found at the event
 // that made it). Every hashEvery events, and at the end, comes the whole hash.
 // What it means is fixed for one revision of the program only.
 
 const (
-	recordMagic = "bettensor recording 2\n"
+	recordMagic = "bettensor recording 3\n"
 	tagHash     = 0 // then the hash
 	tagEnd      = 1 // then the hash, and nothing more
 	tagSource   = 1 // plus the source's number, counted from 1
@@ -55,7 +55,9 @@ func (r *Recorder) begin(l *Loop) {
 	b = appendText(b, l.name)
 	b = appendText(b, l.incarnation)
 	b = binary.LittleEndian.AppendUint64(b, l.seed)
+	b = binary.LittleEndian.AppendUint64(b, math.Float64bits(l.pace))
 	b = binary.AppendVarint(b, l.now)
+	b = binary.AppendVarint(b, l.wall-l.now)
 	r.last = l.now
 	r.write(b)
 }
@@ -157,12 +159,24 @@ func NewReplay(src io.Reader) (*Replay, error) {
 	if _, err := io.ReadFull(p.r, seed[:]); err != nil {
 		return nil, errRecord
 	}
+	var pace [8]byte
+	if _, err := io.ReadFull(p.r, pace[:]); err != nil {
+		return nil, errRecord
+	}
 	now, err := binary.ReadVarint(p.r)
 	if err != nil {
 		return nil, errRecord
 	}
+	ahead, err := binary.ReadVarint(p.r)
+	if err != nil {
+		return nil, errRecord
+	}
 	p.loop = newLoop(name, incarnation, binary.LittleEndian.Uint64(seed[:]), p)
-	p.loop.now, p.loop.wall = now, now
+	speed := math.Float64frombits(binary.LittleEndian.Uint64(pace[:]))
+	if !(speed > 0 && speed < 1e6) { // not a number neither
+		return nil, errRecord
+	}
+	p.loop.setClocks(now, now+ahead, speed)
 	return p, nil
 }
 

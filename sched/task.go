@@ -43,9 +43,11 @@ type TaskConfig struct {
 	Jitter float64
 	// First is the delay before the first run of a periodic task.
 	First time.Duration
-	// Deadline ends a run that was not Done in time as failed; 0 means none.
+	// Deadline, of the wall clock, ends a run that was not Done in time as failed;
+	// 0 means none.
 	Deadline time.Duration
-	// Retry a failed run. A wait that would outlast the period ends with it.
+	// Retry a failed run, after a wait of the wall clock. One that would outlast the
+	// period ends with it.
 	Retry Backoff
 	// Retryable says whether a failure is worth a retry; nil means always.
 	Retryable func(error) bool
@@ -232,7 +234,7 @@ func (t *Task) begin() {
 	r := &Run{t: t, Attempt: t.attempt, began: l.now}
 	t.run = r
 	if t.cfg.Deadline > 0 {
-		t.deadline.Arm(t.cfg.Deadline)
+		t.deadline.ArmWall(t.cfg.Deadline)
 	}
 	if l.onTask != nil {
 		l.onTask(TaskEvent{Task: t.cfg.Name, Attempt: r.Attempt})
@@ -260,7 +262,7 @@ func (t *Task) finish(r *Run, err error) {
 		t.stats.Failures++
 		t.stats.LastErr = err.Error()
 		if t.attempt < t.cfg.Retry.Attempts && (t.cfg.Retryable == nil || t.cfg.Retryable(err)) {
-			ev.Retry = t.cfg.Retry.Delay(t.attempt, t.rng)
+			ev.Retry = l.span(t.cfg.Retry.Delay(t.attempt, t.rng))
 			if t.next > 0 {
 				ev.Retry = min(ev.Retry, max(time.Duration(t.next-l.now), 0))
 			}
