@@ -315,6 +315,10 @@ func TestCodesAreTheChainsNames(t *testing.T) {
 		t.Fatal(err)
 	}
 	onChain := map[string]bool{"CallFiltered": true, "CallDisabled": true} // the first is System's
+	for _, pool := range []chain.Code{chain.Stale, chain.Future, chain.BadProof, chain.AncientBirthBlock, chain.ExhaustsResources, chain.Payment, chain.InvalidRevealRound,
+		chain.UnknownValidity, chain.TemporarilyBanned, chain.AlreadyImported, chain.TooLowPriority, chain.CycleDetected, chain.ImmediatelyDropped} {
+		onChain[string(pool)] = true // Substrate's, before any pallet is asked
+	}
 	for _, m := range regexp.MustCompile(`(?m)^\d+ (\w+):`).FindAllStringSubmatch(string(b), -1) {
 		onChain[m[1]] = true
 	}

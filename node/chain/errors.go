@@ -50,6 +50,32 @@ const (
 	NoNeuronIdAvailable             Code = "NoNeuronIdAvailable"
 )
 
+// Refusals of anything that names a subnet or a hotkey.
+const (
+	SubnetNotExists        Code = "SubnetNotExists"
+	HotKeyAccountNotExists Code = "HotKeyAccountNotExists"
+	InputLengthsUnequal    Code = "InputLengthsUnequal"
+	ColdkeySwapAnnounced   Code = "ColdkeySwapAnnounced"
+)
+
+// Refusals by the pool, before any block: names of Substrate's transaction
+// validity and of its pool's errors, which no pallet lists.
+const (
+	Stale              Code = "Stale"
+	Future             Code = "Future"
+	BadProof           Code = "BadProof"
+	AncientBirthBlock  Code = "AncientBirthBlock"
+	ExhaustsResources  Code = "ExhaustsResources"
+	Payment            Code = "Payment"
+	InvalidRevealRound Code = "InvalidRevealRound"
+	UnknownValidity    Code = "UnknownTransactionValidity"
+	TemporarilyBanned  Code = "TemporarilyBanned"
+	AlreadyImported    Code = "AlreadyImported"
+	TooLowPriority     Code = "TooLowPriority"
+	CycleDetected      Code = "CycleDetected"
+	ImmediatelyDropped Code = "ImmediatelyDropped"
+)
+
 // CallFiltered is the one refusal of the System pallet: the chain is in safe
 // mode, or the call is switched off. CallDisabled is what an operation that
 // this chain does not offer at all gets.
@@ -140,6 +166,23 @@ var refusals = []refusal{
 	{HotKeyAlreadyRegisteredInSubNet, Stop, "the hotkey holds a slot already", "nothing to do"},
 	{NewHotKeyIsSameWithOld, Bug, "a hotkey cannot be swapped with itself", "give another hotkey"},
 	{NoNeuronIdAvailable, Wait, "no slot may be given away", "wait until a slot can be pruned"},
+	{SubnetNotExists, Stop, "the chain has no subnet of that number", "check the netuid and the network"},
+	{HotKeyAccountNotExists, Stop, "the chain knows no account of the hotkey", "register the hotkey"},
+	{InputLengthsUnequal, Bug, "the lists of one call differ in length", "report it"},
+	{ColdkeySwapAnnounced, Stop, "a swap of the coldkey is under way", "wait for the swap, or cancel it with the coldkey"},
+	{Stale, Resync, "the nonce has been used", "read the nonce again; is another process using the hotkey?"},
+	{Future, Resync, "an extrinsic with an earlier nonce is missing", "read the nonce again"},
+	{BadProof, Resync, "the signature is not over what the chain expects", "read runtime version and genesis again: the runtime was upgraded, or the endpoint is of another chain"},
+	{AncientBirthBlock, Resync, "the extrinsic's era is over", "sign again from a newer block"},
+	{ExhaustsResources, Wait, "the block is full", "wait for the next block"},
+	{Payment, Stop, "the account cannot pay the fee", "send the hotkey a little TAO"},
+	{InvalidRevealRound, Resync, "the beacon's round for the reveal has passed", "read the chain's time again and commit again"},
+	{UnknownValidity, Wait, "the endpoint cannot judge the extrinsic", "try another endpoint"},
+	{TemporarilyBanned, Wait, "the endpoint's pool refuses this extrinsic for a while", "wait for the outcome of the first submission"},
+	{AlreadyImported, Wait, "the endpoint's pool holds this extrinsic already", "wait for the outcome of the first submission"},
+	{TooLowPriority, Wait, "the pool holds another extrinsic of ours in its place", "wait for that one's outcome"},
+	{CycleDetected, Bug, "the extrinsic depends on itself", "report it"},
+	{ImmediatelyDropped, Wait, "the endpoint's pool is full", "wait, or try another endpoint"},
 	{CallFiltered, Wait, "the chain is in safe mode and lets this call not through", "wait and alert"},
 	{CallDisabled, Stop, "the chain does not offer this call", "choose another call"},
 }

@@ -1,0 +1,149 @@
+package substrate
+
+import (
+	"encoding/json"
+	"errors"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"bettensor/node/chain"
+)
+
+// Codes of a pool's refusals in JSON-RPC.
+const (
+	invalidTransaction = 1010
+	unknownValidity    = 1011
+	temporarilyBanned  = 1012
+	alreadyImported    = 1013
+	tooLowPriority     = 1014
+	cycleDetected      = 1015
+	immediatelyDropped = 1016
+)
+
+// poolRefusal tells what an endpoint's answer to a submission says of the
+// extrinsic. ok is false for errors that say nothing of it.
+func poolRefusal(err error, op chain.Op) (code chain.Code, ok bool) {
+	var e *rpcError
+	if !errors.As(err, &e) {
+		return "", false
+	}
+	switch e.Code {
+	case invalidTransaction:
+		return invalidity(e, op), true
+	case unknownValidity:
+		return chain.UnknownValidity, true
+	case temporarilyBanned:
+		return chain.TemporarilyBanned, true
+	case alreadyImported:
+		return chain.AlreadyImported, true
+	case tooLowPriority:
+		return chain.TooLowPriority, true
+	case cycleDetected:
+		return chain.CycleDetected, true
+	case immediatelyDropped:
+		return chain.ImmediatelyDropped, true
+	}
+	return "", false
+}
+
+var customText = regexp.MustCompile(`(?i)custom error:\s*(\d{1,3})`)
+
+// invalidity reads why a transaction is invalid. Nodes say it as text ("Custom
+// error: 6", "Transaction is outdated") or as the enum itself
+// ({"invalid":{"custom":6}}, {"invalid":"stale"}).
+func invalidity(e *rpcError, op chain.Op) chain.Code {
+	text := e.Message
+	var tagged struct {
+		Invalid json.RawMessage `json:"invalid"`
+	}
+	var s string
+	switch {
+	case json.Unmarshal(e.Data, &s) == nil:
+		text = s
+	case json.Unmarshal(e.Data, &tagged) == nil && len(tagged.Invalid) > 0:
+		var custom struct{ Custom *uint8 }
+		switch {
+		case json.Unmarshal(tagged.Invalid, &s) == nil:
+			text = s
+		case json.Unmarshal(tagged.Invalid, &custom) == nil && custom.Custom != nil:
+			return customRefusal(*custom.Custom, op)
+		}
+	}
+	if m := customText.FindStringSubmatch(text); m != nil {
+		if n, err := strconv.ParseUint(m[1], 10, 8); err == nil {
+			return customRefusal(uint8(n), op)
+		}
+	}
+	lower := strings.ToLower(text)
+	for _, w := range invalidTexts {
+		if strings.Contains(lower, w.text) {
+			return w.code
+		}
+	}
+	if text = strings.TrimSpace(text); text == "" || len(text) > 100 {
+		return "InvalidTransaction"
+	}
+	return chain.Code(text)
+}
+
+// invalidTexts are Substrate's words for the variants of InvalidTransaction, and
+// the variants themselves in lower case.
+var invalidTexts = []struct {
+	text string
+	code chain.Code
+}{
+	{"outdated", chain.Stale}, {"stale", chain.Stale},
+	{"in the future", chain.Future}, {"future", chain.Future},
+	{"bad signature", chain.BadProof}, {"badproof", chain.BadProof},
+	{"ancient birth", chain.AncientBirthBlock}, {"ancientbirthblock", chain.AncientBirthBlock},
+	{"pay some fees", chain.Payment}, {"payment", chain.Payment},
+	{"exhaust", chain.ExhaustsResources},
+	{"call is not expected", chain.CallFiltered},
+}
+
+// customRefusal names a code of Subtensor's own. One number means several things:
+// what it means here follows from what was asked.
+func customRefusal(n uint8, op chain.Op) chain.Code {
+	commit := op == chain.OpCommitWeights || op == chain.OpCommitTimelocked
+	switch n {
+	case 0:
+		return chain.ColdkeySwapAnnounced
+	case 1:
+		return chain.NotEnoughStakeToSetWeights
+	case 3:
+		return chain.SubnetNotExists
+	case 4:
+		return chain.HotKeyAccountNotExists
+	case 6:
+		switch {
+		case op == chain.OpServeAxon:
+			return chain.ServingRateLimitExceeded
+		case commit:
+			return chain.CommittingWeightsTooFast
+		}
+		return chain.SettingWeightsTooFast
+	case 10:
+		if op == chain.OpServeAxon {
+			return chain.HotKeyNotRegisteredInNetwork
+		}
+		return chain.HotKeyNotRegisteredInSubNet
+	case 11:
+		return chain.InvalidIpAddress
+	case 12:
+		return chain.ServingRateLimitExceeded
+	case 13:
+		return chain.InvalidPort
+	case 15:
+		return chain.InvalidRevealRound
+	case 16:
+		return chain.NoWeightsCommitFound
+	case 17:
+		return chain.RevealTooEarly
+	case 18:
+		return chain.InputLengthsUnequal
+	case 19:
+		return chain.HotKeyNotRegisteredInSubNet
+	}
+	return chain.Code("Custom" + strconv.Itoa(int(n)))
+}
