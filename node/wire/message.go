@@ -1,11 +1,13 @@
-// Package wire is what miners and validators say to each other: the signed
-// WebSocket messages of the protocol's dialect S as bytes and as values. It is
-// pure: no clock, no goroutine, no socket. Whatever is signed is signed over
-// the canonical JSON text of the message without its signature member, which
-// is what Python's json.dumps(obj, sort_keys=True) prints.
+// Package wire is what miners and validators say to each other as bytes and as
+// values: the signed WebSocket messages of the protocol's dialect S, and its HTTP
+// exchanges, whose envelope is node/wire/synapse. It is pure: no clock, no
+// goroutine, no socket. A WebSocket message is signed over its canonical JSON text
+// without the signature member, which is what Python's
+// json.dumps(obj, sort_keys=True) prints.
 //
 // Read message.go for the nouns and refusals, encode.go for what we send,
-// open.go for what we make of a frame, sign.go for who may have sent it,
+// open.go for what we make of a frame, exchange.go and answer.go for the same of
+// HTTP requests and replies, sign.go for who may have sent it,
 // nonce.go for what a receiver must remember, json.go and canonical.go for the
 // strict reader and the signed text, transport.go and event.go for connections
 // as a node's loop sees them. Any package may call it; node/wire/sock is the
@@ -47,6 +49,15 @@ const (
 	ErrorMessage
 	// Status is the unsigned refusal of an Auth. It proves nothing: Sender is empty.
 	Status
+
+	// Poll is a validator's HTTP request that tells of Games and asks for predictions.
+	Poll
+	// Receipts is its second request: what became of the predictions of a poll.
+	Receipts
+	// Ping is the SDK's echo request.
+	Ping
+	// Answer is a miner's reply to any of them.
+	Answer
 )
 
 // kindNames are the words of the wire's "type" member, by Kind; Auth and
@@ -55,6 +66,7 @@ var kindNames = [...]string{
 	Auth: "auth", Welcome: "welcome", Heartbeat: "heartbeat", HeartbeatResponse: "heartbeat_response",
 	HeartbeatAck: "heartbeat_ack", Prediction: "prediction", ConfirmationMessage: "confirmation",
 	GameUpdate: "game_update", ErrorMessage: "error", Status: "status",
+	Poll: "poll", Receipts: "receipts", Ping: "ping", Answer: "answer",
 }
 
 // String is the word used in traces and counters.
@@ -75,9 +87,10 @@ type Message struct {
 	Validator    chain.Hotkey    // Auth: the validator that was dialled; empty where the peer does not say
 	Submission   *bet.Submission // Prediction
 	Confirmation Confirmation    // ConfirmationMessage
-	Games        []bet.Game      // GameUpdate
+	Games        []bet.Game      // GameUpdate, Poll
 	Page, Pages  int             // GameUpdate: this page of how many, from 1; 1 of 1 where the peer does not say
-	Text         string          // ErrorMessage, Status, Welcome: for people; ErrUnknownType: the type
+	Text         string          // ErrorMessage, Status, Welcome, Answer: for people; ErrUnknownType: the type
+	Exchange     *Exchange       // Poll, Receipts, Ping, Answer; nil otherwise
 }
 
 // Confirmation is a validator's final word on one prediction.
@@ -146,6 +159,14 @@ type Limits struct {
 	Members int // members of one object
 	Games   int // games of one frame
 }
+
+// Limits of an HTTP body beside those above.
+const (
+	// MaxPolled bounds the games of one poll: more than any feed offers in twelve days.
+	MaxPolled = 8192
+	// MaxAnswered bounds the predictions of one answer, and the words of one Receipts.
+	MaxAnswered = 500
+)
 
 // The defaults of Limits.
 const (

@@ -68,6 +68,25 @@ func (w *NonceWindow) Accept(nonce string) error {
 	if !ok {
 		return ErrShape
 	}
+	return w.accept(v)
+}
+
+// AcceptNanos is Accept for a nonce that is a number of nanoseconds.
+func (w *NonceWindow) AcceptNanos(nonce uint64) error { return w.accept(nonce) }
+
+// Newest is the highest nonce seen.
+func (w *NonceWindow) Newest() uint64 {
+	if n := len(w.seen); n > 0 {
+		return w.seen[n-1]
+	}
+	return w.floor
+}
+
+// NonceWindowFrom makes a window for which everything up to newest counts as
+// seen.
+func NonceWindowFrom(newest uint64) NonceWindow { return NonceWindow{floor: newest} }
+
+func (w *NonceWindow) accept(v uint64) error {
 	at := len(w.seen)
 	if at > 0 && v <= w.seen[at-1] {
 		var found bool

@@ -6,6 +6,7 @@ import (
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
+	"bettensor/node/wire/synapse"
 )
 
 // Opener makes messages of frames. It keeps scratch and the names it has met,
@@ -23,6 +24,7 @@ type Opener struct {
 	peer      chain.Hotkey // sender of the last authentic frame
 	names     names
 	texts     texts
+	entry     cursor // one game or prediction of an HTTP body
 }
 
 // Open reads a frame: limits, strict JSON, shape, signature, and then the
@@ -38,11 +40,18 @@ func (o *Opener) Open(frame []byte) (Message, error) {
 		o.Limits.fill()
 		o.ready = true
 	}
-	if len(frame) > o.Limits.Frame {
-		return Message{}, ErrTooLarge
-	}
 	var m Message
-	e := o.open(frame, &m)
+	var e Error
+	switch {
+	case synapse.IsRequest(frame):
+		e = o.request(frame, &m)
+	case synapse.IsReply(frame):
+		e = o.reply(frame, &m)
+	case len(frame) > o.Limits.Frame:
+		e = ErrTooLarge
+	default:
+		e = o.open(frame, &m)
+	}
 	switch e {
 	case 0:
 		return m, nil

@@ -99,7 +99,9 @@ const maxPublicKeys = 512
 // Sr25519Verifier checks real signatures. It keeps the decoded keys of those
 // whose signatures were good. The zero value is ready.
 type Sr25519Verifier struct {
-	keys map[chain.Hotkey]*sr25519.PublicKey
+	keys  map[chain.Hotkey]*sr25519.PublicKey
+	batch *sr25519.BatchVerifier // scratch
+	in    []keyedClaim           // scratch
 }
 
 // Verify reports whether sig is h's over text. Only addresses of this network
@@ -108,27 +110,102 @@ func (v *Sr25519Verifier) Verify(h chain.Hotkey, text, sig []byte) bool {
 	if len(sig) != SignatureSize {
 		return false
 	}
-	key, known := v.keys[h]
-	if !known {
-		raw, err := h.PublicKey()
-		if err != nil {
-			return false
-		}
-		if key, err = sr25519.NewPublicKeyFromBytes(raw[:]); err != nil {
-			return false
-		}
+	key, known := v.key(h)
+	if key == nil {
+		return false
 	}
 	s, err := sr25519.NewSignatureFromBytes(sig)
 	if err != nil || !key.Verify(signingContext.NewTranscriptBytes(text), s) {
 		return false
 	}
 	if !known {
-		if v.keys == nil || len(v.keys) >= maxPublicKeys {
-			v.keys = make(map[chain.Hotkey]*sr25519.PublicKey)
-		}
-		v.keys[h] = key
+		v.keep(h, key)
 	}
 	return true
+}
+
+// key decodes a hotkey, unless it is known; nil where it is none.
+func (v *Sr25519Verifier) key(h chain.Hotkey) (key *sr25519.PublicKey, known bool) {
+	if key, known = v.keys[h]; known {
+		return key, true
+	}
+	raw, err := h.PublicKey()
+	if err != nil {
+		return nil, false
+	}
+	if key, err = sr25519.NewPublicKeyFromBytes(raw[:]); err != nil {
+		return nil, false
+	}
+	return key, false
+}
+
+func (v *Sr25519Verifier) keep(h chain.Hotkey, key *sr25519.PublicKey) {
+	if v.keys == nil || len(v.keys) >= maxPublicKeys {
+		v.keys = make(map[chain.Hotkey]*sr25519.PublicKey)
+	}
+	v.keys[h] = key
+}
+
+// Claim is a signature to be checked in a batch.
+type Claim struct {
+	Hotkey    chain.Hotkey
+	Text      []byte
+	Signature []byte
+	Good      bool // the answer
+}
+
+// BatchVerifier is a Verifier that has a cheaper way for many signatures.
+type BatchVerifier interface {
+	Verifier
+	// VerifyBatch answers every claim as Verify would.
+	VerifyBatch([]*Claim)
+}
+
+// leastBatch is how many signatures are cheaper together than one by one.
+const leastBatch = 4
+
+// VerifyBatch checks many signatures with one multiplication. A bad one among
+// them is found by checking each, which costs more than never to have tried: keep
+// those out that are likely bad.
+func (v *Sr25519Verifier) VerifyBatch(claims []*Claim) {
+	if len(claims) < leastBatch {
+		for _, c := range claims {
+			c.Good = v.Verify(c.Hotkey, c.Text, c.Signature)
+		}
+		return
+	}
+	if v.batch == nil {
+		v.batch = sr25519.NewBatchVerifierWithCapacity(len(claims))
+	}
+	v.batch.Reset()
+	in := v.in[:0]
+	for _, c := range claims {
+		c.Good = false
+		key, known := v.key(c.Hotkey)
+		if key == nil || len(c.Signature) != SignatureSize {
+			continue
+		}
+		s, err := sr25519.NewSignatureFromBytes(c.Signature)
+		if err != nil {
+			continue
+		}
+		v.batch.Add(key, signingContext.NewTranscriptBytes(c.Text), s)
+		in = append(in, keyedClaim{c, key, known})
+	}
+	_, good := v.batch.Verify(nil)
+	for i, k := range in {
+		if k.Good = good[i]; k.Good && !k.known {
+			v.keep(k.Hotkey, k.key)
+		}
+	}
+	clear(in)
+	v.in = in
+}
+
+type keyedClaim struct {
+	*Claim
+	key   *sr25519.PublicKey
+	known bool
 }
 
 // Keyed signs and verifies with a keyed hash, for simulations that need no

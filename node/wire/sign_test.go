@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -163,5 +164,72 @@ func TestHexIsLowerCaseOnly(t *testing.T) {
 		if want := b >= '0' && b <= '9' || b >= 'a' && b <= 'f'; parseHex(&got, text) != want {
 			t.Errorf("byte %#x as a hex digit: %v", b, !want)
 		}
+	}
+}
+
+// TestBatchAnswersAsSingles: whatever is in a batch, and however often it is
+// used, each claim gets the answer that it would have had alone.
+func TestBatchAnswersAsSingles(t *testing.T) {
+	var signers []*Sr25519
+	for i := range 3 {
+		s, err := NewSr25519([32]byte{byte(i + 1)}, Random{rand.New(rand.NewPCG(1, uint64(i)))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		signers = append(signers, s)
+	}
+	batch, single := &Sr25519Verifier{}, &Sr25519Verifier{}
+	rapid.Check(t, func(t *rapid.T) {
+		claims := make([]*Claim, rapid.IntRange(0, 12).Draw(t, "claims"))
+		for i := range claims {
+			s := signers[rapid.IntRange(0, 2).Draw(t, "signer")]
+			text := []byte(rapid.String().Draw(t, "text"))
+			sig := s.Sign(text)
+			c := &Claim{Hotkey: s.Hotkey(), Text: text, Signature: sig[:], Good: rapid.Bool().Draw(t, "before")}
+			switch rapid.IntRange(0, 9).Draw(t, "how") {
+			case 0:
+				c.Text = append(c.Text, '!')
+			case 1:
+				c.Signature[rapid.IntRange(0, SignatureSize-1).Draw(t, "byte")] ^= 1 << rapid.IntRange(0, 7).Draw(t, "bit")
+			case 2:
+				c.Hotkey = "nobody"
+			case 3:
+				c.Signature = c.Signature[1:]
+			case 4:
+				c.Hotkey = signers[0].Hotkey()
+			}
+			claims[i] = c
+		}
+		batch.VerifyBatch(claims)
+		for i, c := range claims {
+			if want := single.Verify(c.Hotkey, c.Text, c.Signature); c.Good != want {
+				t.Fatalf("claim %d of %d: %v, alone %v", i, len(claims), c.Good, want)
+			}
+		}
+	})
+}
+
+// BenchmarkVerifyBatch is the cost of one signature by the size of its batch.
+func BenchmarkVerifyBatch(b *testing.B) {
+	var claims []*Claim
+	for i := range 64 {
+		s, err := NewSr25519([32]byte{byte(i)}, Random{rand.New(rand.NewPCG(1, uint64(i)))})
+		if err != nil {
+			b.Fatal(err)
+		}
+		text := make([]byte, 600)
+		sig := s.Sign(text)
+		claims = append(claims, &Claim{Hotkey: s.Hotkey(), Text: text, Signature: sig[:]})
+	}
+	for _, n := range []int{1, 4, 16, 64} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			v := &Sr25519Verifier{}
+			b.ReportAllocs()
+			for i := 0; i < b.N; i += n {
+				if v.VerifyBatch(claims[:n]); !claims[0].Good {
+					b.Fatal("a good signature is bad")
+				}
+			}
+		})
 	}
 }

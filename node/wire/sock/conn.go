@@ -154,7 +154,7 @@ func (c *conn) run(remote string) {
 	c.signal()
 	c.ws.Close()
 	<-writer
-	c.t.remove(c)
+	c.t.remove(c.id, c.inbound)
 	if known {
 		c.t.deliver(wire.Event{Conn: c.id, Kind: wire.Closed, Raw: []byte(c.why(err))})
 	}

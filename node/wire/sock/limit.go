@@ -1,9 +1,12 @@
 package sock
 
 import (
+	"context"
+	"crypto/tls"
 	"io"
 	"log"
 	"net"
+	"net/http"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -84,6 +87,22 @@ func (a *admitted) Close() error {
 	}
 	a.limit.mu.Unlock()
 	return a.Conn.Close()
+}
+
+// admittedKey finds the admitted connection of a request.
+type admittedKey struct{}
+
+// withAdmitted notes the admitted connection below a connection of the server's.
+func withAdmitted(ctx context.Context, c net.Conn) context.Context {
+	if s, ok := c.(*tls.Conn); ok {
+		c = s.NetConn()
+	}
+	return context.WithValue(ctx, admittedKey{}, c)
+}
+
+func admittedOf(r *http.Request) *admitted {
+	a, _ := r.Context().Value(admittedKey{}).(*admitted)
+	return a
 }
 
 // listener admits what it accepts, and closes the rest at once.

@@ -1,16 +1,22 @@
 // Package sock is the live transport of node/wire: WebSocket connections on
-// gorilla/websocket, inbound at a path of an HTTP server and dialled. It is an
-// edge, one of the few places with goroutines: each connection has a read pump,
-// which opens frames (limits, JSON, signature) and offers them to the loop in
-// their order, and a write pump behind a bounded queue. It decides nothing
-// about peers but what limits say; who may stay is the node's decision.
+// gorilla/websocket and HTTP exchanges, inbound at the paths of one server and
+// dialled. It is an edge, one of the few places with goroutines: each WebSocket
+// has a read pump, which opens frames (limits, JSON, signature) and offers them to
+// the loop in their order, and a write pump behind a bounded queue. An exchange is
+// a connection of the same kind to the node: one frame in and one out, the packed
+// forms of node/wire/synapse. The package decides nothing about peers but what
+// limits say; who may stay is the node's decision.
 //
-// Read sock.go for configuration and lifecycle, conn.go for one connection,
-// limit.go for who gets in. Only node/cli and sim/localnet make one.
+// Read sock.go for configuration and lifecycle, conn.go for one WebSocket,
+// serve.go and ask.go for the two sides of an exchange, verify.go for how
+// signatures are checked, limit.go for who gets in. Only the packages that put a
+// live node together make one.
 package sock
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -22,6 +28,7 @@ import (
 	"time"
 
 	"bettensor/node/wire"
+	"bettensor/node/wire/synapse"
 
 	"github.com/gorilla/websocket"
 )
@@ -52,6 +59,9 @@ type Config struct {
 	ProveTimeout time.Duration
 	// DialTimeout bounds connecting and the handshake. Default 10 s.
 	DialTimeout time.Duration
+	// DialFrom is the address of this machine from which is dialled. Default: the
+	// system picks one. Of many nodes on one machine it gives each its own.
+	DialFrom netip.Addr
 	// PingEvery is the time between WebSocket pings. Default 20 s. A peer that
 	// sends nothing at all for two and a half times as long is gone.
 	PingEvery time.Duration
@@ -64,6 +74,20 @@ type Config struct {
 	// Defaults 256 frames and 4 MiB: a burst of confirmations, or a whole
 	// season's games in pages.
 	QueueFrames, QueueBytes int
+	// MaxAsking bounds the inbound HTTP requests whose bodies are held at once.
+	// Default 16: each may have synapse.MaxRequest bytes, and a subnet's few
+	// validators ask every few minutes.
+	MaxAsking int
+	// BodyTimeout bounds reading one request's body. Default 5 s.
+	BodyTimeout time.Duration
+	// AnswerTimeout is how long the node may take to answer a request. Default
+	// 10 s: an fsync, and a peer that waits twice as long.
+	AnswerTimeout time.Duration
+	// CertFile and KeyFile, PEM, make the listener speak TLS (wss and https) and
+	// nothing else. Default: none of both, and no TLS.
+	CertFile, KeyFile string
+	// Roots are trusted when dialling wss:// and https://. Default: the system's.
+	Roots *x509.CertPool
 }
 
 func fill[T comparable](v *T, def T) {
@@ -87,10 +111,19 @@ func (c *Config) fill() {
 	fill(&c.CloseTimeout, time.Second)
 	fill(&c.QueueFrames, 256)
 	fill(&c.QueueBytes, 4<<20)
+	fill(&c.MaxAsking, 16)
+	fill(&c.BodyTimeout, 5*time.Second)
+	fill(&c.AnswerTimeout, 10*time.Second)
 }
 
-// maxHeader bounds the upgrade request: ours has under 300 bytes.
-const maxHeader = 8 << 10
+// dialer connects from DialFrom; its deadline is its context's.
+func (c *Config) dialer() *net.Dialer {
+	d := &net.Dialer{}
+	if c.DialFrom.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(c.DialFrom, 0))
+	}
+	return d
+}
 
 // Stats are counts since New.
 type Stats struct {
@@ -103,11 +136,16 @@ type Stats struct {
 	Shed                 uint64 // frames in that the loop's inbox had no room for
 	QueueFull            uint64 // frames out that the peer's queue had no room for
 	Unproved, Slow, Dead uint64 // dropped: not answered in time, not reading, silent
+	Asked, Answered      uint64 // HTTP requests in that went to the node, and its answers
+	Unverified           uint64 // HTTP requests in that were refused before the node saw them
+	Unanswered           uint64 // HTTP requests in that the node left without an answer
+	Overloaded           uint64 // HTTP requests in beyond MaxAsking
 }
 
 type counters struct {
 	inbound, dialled, refused, dialFailed, framesIn, framesOut, bytesIn, bytesOut,
-	malformed, shed, queueFull, unproved, slow, dead atomic.Uint64
+	malformed, shed, queueFull, unproved, slow, dead,
+	asked, answered, unverified, unanswered, overloaded atomic.Uint64
 }
 
 // Transport is a wire.Transport over real sockets. Its methods may be called
@@ -122,11 +160,15 @@ type Transport struct {
 	count  counters
 	next   atomic.Uint64
 	limit  limiter
-	writes sync.Pool // write buffers, held only while a frame is written
+	writes sync.Pool     // write buffers, held only while a frame is written
+	stage  *stage        // nil where signatures are not checked in batches
+	opened sync.Pool     // openers of exchanges
+	asking chan struct{} // holds one for each request of MaxAsking
+	client *http.Client
 
 	mu      sync.Mutex // guards what follows; never held while waiting
 	stopped bool
-	conns   map[wire.Conn]*conn
+	conns   map[wire.Conn]link
 	dialled int
 	server  *http.Server
 	addr    net.Addr
@@ -135,13 +177,23 @@ type Transport struct {
 
 var _ wire.Transport = (*Transport)(nil)
 
+// link is a connection as the node's calls see it.
+type link interface {
+	send(frame []byte)
+	close(code int, reason string)
+	abort() // cuts it off
+}
+
 // New makes a transport; it listens to nothing yet. open makes one Opener for
 // each connection. offer is the loop's inbox: it must return at once, and may
 // be called from many goroutines. A frame it refuses is lost and counted, as on
 // a bad line; the end of a connection it knows of is offered until it is taken.
 func New(cfg Config, open func() *wire.Opener, offer func(wire.Event) bool) *Transport {
 	cfg.fill()
-	t := &Transport{cfg: cfg, open: open, offer: offer, conns: make(map[wire.Conn]*conn)}
+	t := &Transport{cfg: cfg, offer: offer, conns: make(map[wire.Conn]link), stage: newStage(), asking: make(chan struct{}, cfg.MaxAsking)}
+	t.open = t.stage.opens(open)
+	t.opened.New = func() any { return t.open() }
+	t.client = newClient(&t.cfg)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	t.limit = limiter{cfg: &t.cfg, refused: &t.count.refused, addrs: make(map[netip.Addr]*tally)}
 	return t
@@ -153,19 +205,22 @@ var ErrStopped = errors.New("sock: stopped")
 // Listen begins to accept at address and returns; ":0" picks a port that Addr
 // tells. A transport listens at one address at most.
 func (t *Transport) Listen(address string) error {
+	secure, err := t.cfg.serverTLS()
+	if err != nil {
+		return err
+	}
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("listen for websockets: %w", err)
+		return fmt.Errorf("listen for peers: %w", err)
 	}
-	mux := http.NewServeMux()
-	mux.HandleFunc(Path, t.upgrade)
 	server := &http.Server{
-		Handler:           mux,
+		Handler:           http.HandlerFunc(t.handle),
 		ReadHeaderTimeout: t.cfg.ProveTimeout, // with the header limit, an end to slow and endless headers
-		WriteTimeout:      t.cfg.ProveTimeout, // of the answer to what is no upgrade
+		WriteTimeout:      t.cfg.ProveTimeout, // of the answer to what is neither an upgrade nor a request to the node
 		IdleTimeout:       t.cfg.ProveTimeout,
-		MaxHeaderBytes:    maxHeader,
+		MaxHeaderBytes:    synapse.MaxHeader,
 		ErrorLog:          silent(),
+		ConnContext:       withAdmitted,
 	}
 	server.SetKeepAlivesEnabled(false)
 
@@ -174,17 +229,30 @@ func (t *Transport) Listen(address string) error {
 	if t.stopped || t.server != nil {
 		ln.Close()
 		if t.stopped {
-			return fmt.Errorf("listen for websockets at %s: %w", address, ErrStopped)
+			return fmt.Errorf("listen for peers at %s: %w", address, ErrStopped)
 		}
-		return fmt.Errorf("listen for websockets at %s: already listening at %s", address, t.addr)
+		return fmt.Errorf("listen for peers at %s: already listening at %s", address, t.addr)
 	}
 	t.server, t.addr = server, ln.Addr()
 	t.pumps.Add(1)
 	go func() {
 		defer t.pumps.Done()
-		server.Serve(&listener{Listener: ln, limit: &t.limit})
+		var counted net.Listener = &listener{Listener: ln, limit: &t.limit}
+		if secure != nil {
+			counted = tls.NewListener(counted, secure)
+		}
+		server.Serve(counted)
 	}()
 	return nil
+}
+
+// handle tells upgrades from exchanges.
+func (t *Transport) handle(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == Path {
+		t.upgrade(w, r)
+		return
+	}
+	t.serve(w, r)
 }
 
 // Addr is where Listen listens, nil before.
@@ -210,8 +278,8 @@ func (t *Transport) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	c := t.newConn(wire.Conn(t.next.Add(1)), true)
 	c.ws = ws
-	c.admitted, _ = ws.NetConn().(*admitted)
-	if !t.add(c) {
+	c.admitted = admittedOf(r)
+	if !t.add(c.id, true, c) {
 		ws.Close()
 		return
 	}
@@ -222,19 +290,26 @@ func (t *Transport) upgrade(w http.ResponseWriter, r *http.Request) {
 	}()
 }
 
-// Dial begins to connect to host:port, or to a ws:// URL.
+// Dial begins to connect to host:port, or to a ws:// or wss:// URL; one without
+// a path gets the protocol's. An http:// or https:// URL makes an exchange: it is
+// open at once, and connects when its one frame, a packed request, is sent.
 func (t *Transport) Dial(id wire.Conn, address string) {
-	if !strings.Contains(address, "://") {
+	scheme, host, ok := strings.Cut(address, "://")
+	switch {
+	case !ok:
 		address = "ws://" + address + Path
+	case scheme == "http" || scheme == "https":
+		t.ask(id, address)
+		return
+	case !strings.Contains(host, "/"):
+		address += Path
 	}
 	c := t.newConn(id, false)
 	ctx, cancel := context.WithTimeout(t.ctx, t.cfg.DialTimeout)
 	c.cancelDial = cancel
-	if !t.add(c) {
+	if !t.add(id, false, c) {
 		cancel()
-		t.count.dialFailed.Add(1)
-		// The caller is the loop: offering from here could wait for ourselves.
-		t.later(func() { t.deliver(wire.Event{Conn: c.id, Kind: wire.Closed, Raw: []byte("too many connections")}) })
+		t.tooMany(id)
 		return
 	}
 	go func() {
@@ -246,12 +321,13 @@ func (t *Transport) Dial(id wire.Conn, address string) {
 		d := websocket.Dialer{
 			HandshakeTimeout: t.cfg.DialTimeout,
 			NetDialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
-				nc, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+				nc, err := t.cfg.dialer().DialContext(ctx, network, addr)
 				if err == nil {
 					stop = context.AfterFunc(ctx, func() { nc.Close() })
 				}
 				return nc, err
 			},
+			TLSClientConfig: t.cfg.clientTLS(),
 			WriteBufferPool: &t.writes,
 			WriteBufferSize: writeBuffer,
 			ReadBufferSize:  readBuffer,
@@ -268,7 +344,7 @@ func (t *Transport) Dial(id wire.Conn, address string) {
 				err = fmt.Errorf("%w (%s)", err, resp.Status)
 			}
 			t.count.dialFailed.Add(1)
-			t.remove(c)
+			t.remove(c.id, false)
 			t.deliver(wire.Event{Conn: c.id, Kind: wire.Closed, Raw: []byte("dial: " + err.Error())})
 			return
 		}
@@ -292,32 +368,39 @@ func (t *Transport) later(f func()) {
 	}()
 }
 
+// tooMany tells the node that a dial was one too many. The caller is the loop:
+// offering from here could wait for ourselves.
+func (t *Transport) tooMany(id wire.Conn) {
+	t.count.dialFailed.Add(1)
+	t.later(func() { t.deliver(wire.Event{Conn: id, Kind: wire.Closed, Raw: []byte("too many connections")}) })
+}
+
 // add registers a connection and its pump, unless we are stopping or it is one
 // dialled too many.
-func (t *Transport) add(c *conn) bool {
+func (t *Transport) add(id wire.Conn, inbound bool, l link) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.stopped || !c.inbound && t.dialled >= t.cfg.MaxDialled {
+	if t.stopped || !inbound && t.dialled >= t.cfg.MaxDialled {
 		return false
 	}
-	if !c.inbound {
+	if !inbound {
 		t.dialled++
 	}
-	t.conns[c.id] = c
+	t.conns[id] = l
 	t.pumps.Add(1)
 	return true
 }
 
-func (t *Transport) remove(c *conn) {
+func (t *Transport) remove(id wire.Conn, inbound bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	delete(t.conns, c.id)
-	if !c.inbound {
+	delete(t.conns, id)
+	if !inbound {
 		t.dialled--
 	}
 }
 
-func (t *Transport) conn(id wire.Conn) *conn {
+func (t *Transport) conn(id wire.Conn) link {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.conns[id]
@@ -361,6 +444,8 @@ func (t *Transport) Stats() Stats {
 		FramesIn: n.framesIn.Load(), FramesOut: n.framesOut.Load(), BytesIn: n.bytesIn.Load(), BytesOut: n.bytesOut.Load(),
 		Malformed: n.malformed.Load(), Shed: n.shed.Load(), QueueFull: n.queueFull.Load(),
 		Unproved: n.unproved.Load(), Slow: n.slow.Load(), Dead: n.dead.Load(),
+		Asked: n.asked.Load(), Answered: n.answered.Load(), Unverified: n.unverified.Load(),
+		Unanswered: n.unanswered.Load(), Overloaded: n.overloaded.Load(),
 	}
 }
 
@@ -370,9 +455,10 @@ func (t *Transport) Stats() Stats {
 // had to be cut off. Events are offered once meanwhile, and none follows.
 func (t *Transport) Stop(ctx context.Context) error {
 	t.mu.Lock()
+	again := t.stopped
 	t.stopped = true
 	server := t.server
-	all := make([]*conn, 0, len(t.conns))
+	all := make([]link, 0, len(t.conns))
 	for _, c := range t.conns {
 		all = append(all, c)
 	}
@@ -394,11 +480,14 @@ func (t *Transport) Stop(ctx context.Context) error {
 	select {
 	case <-done:
 	case <-ctx.Done():
-		err = fmt.Errorf("stop websockets: %w", ctx.Err())
+		err = fmt.Errorf("stop talking to peers: %w", ctx.Err())
 	}
 	for _, c := range all {
 		c.abort()
 	}
 	<-done
+	if !again {
+		t.stage.close()
+	}
 	return err
 }
