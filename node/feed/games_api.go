@@ -19,6 +19,9 @@ const (
 	MaxAPIBytes = 8 << 20
 	// maxAPITimeLen bounds the text of an instant.
 	maxAPITimeLen = 40
+	// maxAPIDepth bounds how deep arrays and objects nest: the deepest form that
+	// is read nests 7.
+	maxAPIDepth = 32
 )
 
 var (
@@ -26,6 +29,8 @@ var (
 	ErrAPIShape = errors.New("not an answer of the games API")
 	// ErrAPIField is a field of an item with the wrong type or text.
 	ErrAPIField = errors.New("bad field")
+	// ErrTwice is a game of which one answer tells two things.
+	ErrTwice = errors.New("two different items of one game")
 	// ErrAPIOutcome is an outcome or status nobody knows: the game is kept as
 	// unfinished, as the original does.
 	ErrAPIOutcome = errors.New("unknown outcome, taken as unfinished")
@@ -65,50 +70,132 @@ type apiGame struct {
 
 // DecodeGames reads an answer of the original's games API (spec §5.8): a JSON
 // array, fetched at an instant. An item that cannot be true is left out and
-// reported, one with an unknown outcome is kept and reported; only an answer
-// that is no array fails as a whole, and then nothing of it is returned.
+// reported, one with an unknown outcome is kept and reported, a game told twice in
+// different ways is left out; only an answer that is no array fails as a whole, and then nothing of it is returned.
 //
 // What the API does not tell is filled in the same way by every node that asks,
 // because the settlement day must not depend on who asked when: created a week
 // before the start, the result as long after the start as games of the sport
 // take. Only Updated and OddsAt are the instant of fetching.
 func DecodeGames(answer []byte, fetched time.Time) ([]bet.Game, []Problem, error) {
+	var games []bet.Game
+	var found problems
+	err := eachItem(answer, func(item int, raw json.RawMessage) {
+		g, warn, err := decodeGame(raw, fetched)
+		if err != nil {
+			found.refuse(item, g.ID, err)
+			return
+		}
+		if warn != nil {
+			found.warn(item, g.ID, warn)
+		}
+		games = append(games, g)
+		found.at = append(found.at, item)
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return found.once(games), found.list, nil
+}
+
+// eachItem calls each for every item of an answer that is one JSON array of
+// bounded size and depth. Where the answer is none, or not to its end, the error
+// says so, after calls for what stood before.
+func eachItem(answer []byte, each func(item int, raw json.RawMessage)) error {
 	if len(answer) > MaxAPIBytes {
-		return nil, nil, fmt.Errorf("%d bytes, at most %d: %w", len(answer), MaxAPIBytes, ErrAPIShape)
+		return fmt.Errorf("%d bytes, at most %d: %w", len(answer), MaxAPIBytes, ErrAPIShape)
+	}
+	if !shallow(answer) {
+		return fmt.Errorf("%w: nested deeper than %d", ErrAPIShape, maxAPIDepth)
 	}
 	dec := json.NewDecoder(bytes.NewReader(answer))
 	if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-		return nil, nil, fmt.Errorf("%w: no array", ErrAPIShape)
+		return fmt.Errorf("%w: no array", ErrAPIShape)
 	}
-	var games []bet.Game
-	var problems []Problem
-	item := 0
-	for ; dec.More(); item++ {
+	for item := 0; dec.More(); item++ {
 		if item == MaxBatch {
-			return nil, nil, fmt.Errorf("%w: more than %d games", ErrAPIShape, MaxBatch)
+			return fmt.Errorf("%w: more than %d games", ErrAPIShape, MaxBatch)
 		}
 		var raw json.RawMessage
 		if err := dec.Decode(&raw); err != nil {
-			return nil, nil, fmt.Errorf("%w: item %d: %w", ErrAPIShape, item, err)
+			return fmt.Errorf("%w: item %d: %w", ErrAPIShape, item, err)
 		}
-		g, warn, err := decodeGame(raw, fetched)
-		switch {
-		case err != nil:
-			problems = append(problems, Problem{Item: item, Game: g.ID, Err: err})
-		case warn != nil:
-			problems = append(problems, Problem{Item: item, Game: g.ID, Kept: true, Err: warn})
-			fallthrough
-		default:
-			games = append(games, g)
-		}
+		each(item, raw)
 	}
 	if _, err := dec.Token(); err != nil {
-		return nil, nil, fmt.Errorf("%w: array not closed: %w", ErrAPIShape, err)
+		return fmt.Errorf("%w: array not closed: %w", ErrAPIShape, err)
 	}
 	if _, err := dec.Token(); err != io.EOF {
-		return nil, nil, fmt.Errorf("%w: more after the array", ErrAPIShape)
+		return fmt.Errorf("%w: more after the array", ErrAPIShape)
 	}
-	return games, problems, nil
+	return nil
+}
+
+// shallow tells whether brackets outside of texts nest no deeper than
+// maxAPIDepth. It judges nothing else: what is no JSON the decoder refuses.
+func shallow(answer []byte) bool {
+	depth, quoted, escaped := 0, false, false
+	for _, c := range answer {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			quoted, escaped = c != '"', c == '\\'
+		case c == '"':
+			quoted = true
+		case c == '[' || c == '{':
+			if depth++; depth > maxAPIDepth {
+				return false
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return true
+}
+
+// problems gathers what was wrong with an answer.
+type problems struct {
+	list []Problem
+	at   []int // the items that the games kept came from
+}
+
+func (p *problems) refuse(item int, id bet.GameID, err error) {
+	p.list = append(p.list, Problem{Item: item, Game: id, Err: err})
+}
+
+func (p *problems) warn(item int, id bet.GameID, err error) {
+	p.list = append(p.list, Problem{Item: item, Game: id, Kept: true, Err: err})
+}
+
+// once returns the games with each id once. An answer that tells two things of
+// one game is believed in neither: nobody knows which was meant.
+func (p *problems) once(games []bet.Game) []bet.Game {
+	first := make(map[bet.GameID]int, len(games))
+	drop := make([]bool, len(games))
+	dropped := false
+	for i := range games {
+		k, twice := first[games[i].ID]
+		if !twice {
+			first[games[i].ID] = i
+			continue
+		}
+		drop[i], dropped = true, true
+		if games[i] != games[k] {
+			drop[k] = true
+			p.refuse(p.at[i], games[i].ID, fmt.Errorf("game %s: items %d and %d: %w", games[i].ID, p.at[k], p.at[i], ErrTwice))
+		}
+	}
+	if !dropped {
+		return games
+	}
+	kept := games[:0]
+	for i := range games {
+		if !drop[i] {
+			kept = append(kept, games[i])
+		}
+	}
+	return kept
 }
 
 func decodeGame(raw json.RawMessage, fetched time.Time) (g bet.Game, warn, err error) {

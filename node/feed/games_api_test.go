@@ -193,7 +193,7 @@ func TestEncodeGames(t *testing.T) {
 	void := at(after(time.Hour), status(bet.Void))
 	void.ResultAt = after(time.Hour)
 	want := []bet.Game{
-		game(), at(after(3*time.Hour), result(bet.Tie, after(111*time.Minute+time.Nanosecond))),
+		game(), withID("7654321", at(after(3*time.Hour), result(bet.Tie, after(111*time.Minute+time.Nanosecond)))),
 		withID("abc \"é", postponed), withID("007", unpriced), withID("-5", noTie), withID("99999999999999999999", void),
 	}
 	raw, err := EncodeGames(want)
@@ -244,7 +244,11 @@ func FuzzDecodeGames(f *testing.F) {
 }
 
 func BenchmarkDecodeGames(b *testing.B) {
-	page := []byte("[" + strings.Repeat(fmt.Sprintf(item, "")+",", 99) + fmt.Sprintf(item, "") + "]")
+	var items []string
+	for id := range 100 {
+		items = append(items, strings.Replace(fmt.Sprintf(item, ""), `"externalId":7`, fmt.Sprintf(`"externalId":%d`, id), 1))
+	}
+	page := []byte("[" + strings.Join(items, ",") + "]")
 	b.ReportAllocs()
 	b.SetBytes(int64(len(page)))
 	for b.Loop() {

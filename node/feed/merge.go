@@ -85,8 +85,15 @@ func (c Change) String() string {
 // Timely refuses news that is dated ahead of now, the instant at which it was
 // heard: the newest news wins, so that of a year to come would win for a year.
 // Ask it before Merge, which knows no clock.
-func Timely(now time.Time, in *bet.Game) error {
-	if ahead := in.Updated.Sub(now); ahead > updateAhead {
+func Timely(now time.Time, in *bet.Game) error { return within(now, in, updateAhead) }
+
+// TimelyRelayed is Timely for news that somebody tells on who has believed it by
+// Timely: there are two clocks between the feed and now, each of which may be
+// off by as much.
+func TimelyRelayed(now time.Time, in *bet.Game) error { return within(now, in, 2*updateAhead) }
+
+func within(now time.Time, in *bet.Game, slack time.Duration) error {
+	if ahead := in.Updated.Sub(now); ahead > slack {
 		return fmt.Errorf("game %.80q: %w: by %v", in.ID, ErrAhead, ahead)
 	}
 	return nil

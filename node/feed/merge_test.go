@@ -420,6 +420,10 @@ func TestTimely(t *testing.T) {
 		if err := Timely(start, &in); !errors.Is(err, tc.want) {
 			t.Errorf("%v ahead: %v, want %v", tc.ahead, err, tc.want)
 		}
+		// What was just timely to a teller whose clock is ahead by as much again.
+		if err := TimelyRelayed(start.Add(-updateAhead), &in); !errors.Is(err, tc.want) {
+			t.Errorf("%v ahead, relayed: %v, want %v", tc.ahead, err, tc.want)
+		}
 	}
 	in := at(time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC))
 	if err := Timely(start, &in); !errors.Is(err, ErrAhead) {
