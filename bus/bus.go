@@ -83,21 +83,21 @@ func (b *Bus) Drain() {
 
 // TopicStats is what passed through a topic.
 type TopicStats struct {
-	Name        string
-	Published   uint64
-	Delivered   uint64
-	Errors      uint64 // panics of subscribers
-	Dropped     uint64 // events that watchers were too slow for
-	Subscribers []SubscriberStats
+	Name        string            `json:"name"`
+	Published   uint64            `json:"published"`
+	Delivered   uint64            `json:"delivered"`
+	Errors      uint64            `json:"errors"`  // panics of subscribers
+	Dropped     uint64            `json:"dropped"` // events that watchers were too slow for
+	Subscribers []SubscriberStats `json:"subscribers,omitempty"`
 }
 
 // SubscriberStats is what one subscriber was given.
 type SubscriberStats struct {
-	Service   string
-	Delivered uint64
-	Errors    uint64
+	Service   string `json:"service"`
+	Delivered uint64 `json:"delivered"`
+	Errors    uint64 `json:"errors"`
 	// Latency of the handler by the loop's meter; all zero without one.
-	Latency Histogram
+	Latency Histogram `json:"latency,omitzero"`
 }
 
 // Stats returns every topic's figures in order of creation.
@@ -113,18 +113,17 @@ func (b *Bus) Stats() []TopicStats {
 // up to but not including 2^i nanoseconds, Counts[0] those of nothing, and the
 // last all that are longer.
 type Histogram struct {
-	Counts [40]uint64
-	Sum    time.Duration
-	Max    time.Duration
+	Counts [40]uint64    `json:"counts"`
+	Sum    time.Duration `json:"sum_ns"`
+	Max    time.Duration `json:"max_ns"`
 }
 
-func (h *Histogram) add(ns int64) {
-	if ns < 0 {
-		ns = 0
-	}
-	h.Counts[min(bits.Len64(uint64(ns)), len(h.Counts)-1)]++
-	h.Sum += time.Duration(ns)
-	h.Max = max(h.Max, time.Duration(ns))
+// Add counts a duration; one below nothing counts as nothing.
+func (h *Histogram) Add(d time.Duration) {
+	d = max(d, 0)
+	h.Counts[min(bits.Len64(uint64(d)), len(h.Counts)-1)]++
+	h.Sum += d
+	h.Max = max(h.Max, d)
 }
 
 // Quantile is an upper bound of the q-quantile, within a factor of two where it

@@ -321,7 +321,7 @@ func TestHistogramQuantiles(t *testing.T) {
 		var h Histogram
 		all := rapid.SliceOfN(rapid.Int64Range(-5, 1<<45), 1, 50).Draw(t, "durations")
 		for _, ns := range all {
-			h.add(ns)
+			h.Add(time.Duration(ns))
 		}
 		q := rapid.Float64Range(0, 1).Draw(t, "q")
 		got := h.Quantile(q)
@@ -338,10 +338,10 @@ func TestHistogramQuantiles(t *testing.T) {
 			t.Fatalf("%v is above the longest, %v", got, h.Max)
 		}
 	})
-	h.add(1 << 42)
+	h.Add(1 << 42)
 	same(t, "of one longer than the buckets", h.Quantile(1), 1<<42)
 	h = Histogram{}
-	h.add(100)
+	h.Add(100)
 	same(t, "q above one", h.Quantile(7), 100)
 	same(t, "q below none", h.Quantile(-7), 100)
 }

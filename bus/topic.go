@@ -2,6 +2,7 @@ package bus
 
 import (
 	"math/bits"
+	"time"
 
 	"bettensor/sched"
 )
@@ -172,7 +173,7 @@ func (s *subscription[E]) metered(e *E) {
 	l := s.topic.bus.loop
 	began := l.Meter()
 	s.invoke(e)
-	s.stats.Latency.add(l.Meter() - began)
+	s.stats.Latency.Add(time.Duration(l.Meter() - began))
 }
 
 func (s *subscription[E]) invoke(e *E) {

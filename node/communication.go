@@ -41,6 +41,7 @@ type communication struct {
 	byHotkey map[chain.Hotkey]*session
 	left     map[chain.Hotkey]bucket // of sessions that ended: a new session is no new burst
 	scan     *sched.Timer
+	scanAt   time.Time // when it fires, on the wall clock
 	stats    struct {
 		opened, refused, replaced, timedOut   uint64
 		frames, predictions, heartbeats       uint64
@@ -54,11 +55,13 @@ type session struct {
 	conn   wire.Conn
 	remote string
 	hotkey chain.Hotkey // empty until authenticated
-	since  time.Time
+	since  time.Time    // as heard and over, on the wall clock
 	heard  time.Time
 	nonces wire.NonceWindow
 	frames bucket
-	over   time.Time // since when above the message rate; zero where it is not
+	// answers to predictions beyond the rate of frames
+	answers bucket
+	over    time.Time // since when above the message rate; zero where it is not
 }
 
 func newCommunication(v *Validator, s *sched.Scope) *communication {
@@ -80,24 +83,27 @@ func newCommunication(v *Validator, s *sched.Scope) *communication {
 	return c
 }
 
-func (c *communication) start() { c.scan.Arm(c.v.cfg.AuthDeadline) }
+func (c *communication) start() { c.look(c.v.cfg.AuthDeadline) }
+
+// look plans the next sweep. Peers live by the wall clock.
+func (c *communication) look(d time.Duration) {
+	c.scanAt = c.v.loop.Wall().Add(d)
+	c.scan.ArmWall(d)
+}
 
 func (c *communication) receive(e *wire.Event) {
 	switch e.Kind {
 	case wire.Opened:
-		if !e.Inbound {
-			return // a validator dials nobody
-		}
 		if len(c.sessions) >= c.v.cfg.MaxSessions {
 			c.stats.refused++
 			c.v.hangUp(e.Conn, wire.CloseRate, "too many sessions")
 			return
 		}
 		c.stats.opened++
-		now := c.v.loop.Now()
-		c.sessions[e.Conn] = &session{conn: e.Conn, remote: e.Remote, since: now, heard: now}
-		if at, _ := c.scan.Armed(); at.Sub(now) > c.v.cfg.AuthDeadline {
-			c.scan.Arm(c.v.cfg.AuthDeadline)
+		wall := c.v.loop.Wall()
+		c.sessions[e.Conn] = &session{conn: e.Conn, remote: e.Remote, since: wall, heard: wall}
+		if c.scanAt.Sub(wall) > c.v.cfg.AuthDeadline {
+			c.look(c.v.cfg.AuthDeadline)
 		}
 	case wire.Closed:
 		c.forget(e.Conn, string(e.Raw))
@@ -111,8 +117,8 @@ func (c *communication) receive(e *wire.Event) {
 func (c *communication) frame(s *session, e *wire.Event) {
 	c.stats.frames++
 	m := &e.Message
-	now, wall := c.v.loop.Now(), c.v.loop.Wall()
-	if s.hotkey != "" && !c.within(s, e, now) {
+	wall := c.v.loop.Wall()
+	if s.hotkey != "" && !c.within(s, e, wall) {
 		return
 	}
 	if e.Err != nil {
@@ -135,7 +141,7 @@ func (c *communication) frame(s *session, e *wire.Event) {
 		c.refuse(s, m, err)
 		return
 	}
-	s.heard = now
+	s.heard = wall
 	switch m.Kind {
 	case wire.Prediction:
 		c.stats.predictions++
@@ -152,24 +158,24 @@ func (c *communication) frame(s *session, e *wire.Event) {
 // within says whether a session keeps to the message rate, heartbeats and frames
 // that are refused included. What goes beyond it is not looked into, except to
 // tell the miner that its prediction was not taken.
-func (c *communication) within(s *session, e *wire.Event, now time.Time) bool {
-	if s.frames.isFull(now) {
+func (c *communication) within(s *session, e *wire.Event, wall time.Time) bool {
+	if s.frames.isFull(wall) {
 		s.over = time.Time{}
 	}
-	if s.frames.take(rate{c.v.cfg.MessageRate, c.v.cfg.MessageBurst}, now) == 0 {
+	if s.frames.take(rate{c.v.cfg.MessageRate, c.v.cfg.MessageBurst}, wall) == 0 {
 		return true
 	}
 	c.stats.limited++
 	if s.over.IsZero() {
-		s.over = now
+		s.over = wall
 	}
-	if now.Sub(s.over) >= floodPatience {
+	if wall.Sub(s.over) >= floodPatience {
 		c.stats.flooded++
 		c.v.hangUp(s.conn, wire.CloseRate, "too many messages")
 		c.forget(s.conn, "too many messages")
 		return false
 	}
-	if m := &e.Message; e.Err == nil && m.Kind == wire.Prediction && m.Sender == s.hotkey {
+	if m := &e.Message; e.Err == nil && m.Kind == wire.Prediction && m.Sender == s.hotkey && s.answers.take(answerRate, wall) == 0 {
 		c.v.PredictionRejected.Publish(PredictionRejected{Hotkey: s.hotkey, ID: m.Submission.ID,
 			Code: bet.RateLimited, Message: bet.RateLimited.Meaning()})
 	}
@@ -214,6 +220,7 @@ func (c *communication) authenticate(s *session, m *wire.Message, wall time.Time
 	s.hotkey, s.frames = m.Sender, c.left[m.Sender]
 	delete(c.left, m.Sender)
 	c.byHotkey[s.hotkey] = s
+	c.v.State.Sessions[s.hotkey] = s.conn
 	c.v.connected.Publish(PeerConnected{Conn: s.conn, Hotkey: s.hotkey, Remote: s.remote})
 	c.send(s, wire.AppendWelcome(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall)))
 	now := c.v.loop.Now()
@@ -319,6 +326,7 @@ func (c *communication) forget(conn wire.Conn, reason string) {
 	delete(c.sessions, conn)
 	if s.hotkey != "" && c.byHotkey[s.hotkey] == s {
 		delete(c.byHotkey, s.hotkey)
+		delete(c.v.State.Sessions, s.hotkey)
 		c.left[s.hotkey] = s.frames
 		c.v.gone.Publish(PeerDisconnected{Conn: conn, Hotkey: s.hotkey, Reason: reason})
 	}
@@ -336,28 +344,28 @@ func (c *communication) ordered() []*session {
 
 // sweep closes what has been silent for too long.
 func (c *communication) sweep() {
-	now := c.v.loop.Now()
+	wall := c.v.loop.Wall()
 	next := c.v.cfg.SessionTimeout / 2
 	for _, s := range c.ordered() {
 		if s.hotkey == "" {
 			next = c.v.cfg.AuthDeadline
-			if now.Sub(s.since) >= c.v.cfg.AuthDeadline {
+			if wall.Sub(s.since) >= c.v.cfg.AuthDeadline {
 				c.stats.timedOut++
 				c.v.hangUp(s.conn, wire.CloseAuth, "no authentication in time")
 				c.forget(s.conn, "no authentication in time")
 			}
-		} else if now.Sub(s.heard) >= c.v.cfg.SessionTimeout {
+		} else if wall.Sub(s.heard) >= c.v.cfg.SessionTimeout {
 			c.stats.timedOut++
 			c.v.hangUp(s.conn, wire.CloseNormal, wire.ReasonTimeout)
 			c.forget(s.conn, "timeout")
 		}
 	}
-	c.scan.Arm(next)
+	c.look(next)
 }
 
 func (c *communication) dropUnregistered() {
-	now := c.v.loop.Now()
-	maps.DeleteFunc(c.left, func(_ chain.Hotkey, b bucket) bool { return b.isFull(now) })
+	wall := c.v.loop.Wall()
+	maps.DeleteFunc(c.left, func(_ chain.Hotkey, b bucket) bool { return b.isFull(wall) })
 	for _, s := range c.ordered() {
 		if _, ok := c.v.State.UID(s.hotkey); s.hotkey != "" && !ok {
 			c.v.hangUp(s.conn, wire.CloseUnregistered, wire.ReasonUnregistered)
@@ -367,6 +375,7 @@ func (c *communication) dropUnregistered() {
 }
 
 func (c *communication) hangUpAll() {
+	clear(c.v.State.Sessions)
 	for _, s := range c.ordered() {
 		c.v.hangUp(s.conn, wire.CloseRestart, "restarting")
 	}

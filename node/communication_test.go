@@ -44,7 +44,7 @@ func TestAuthentication(t *testing.T) {
 		{"a captured one after the service was built again", func(p *rawPeer, n *rigNode) {
 			frame := p.auth(n.validator.Hotkey)
 			p.send(frame)
-			n.do(func() { n.core().services[n.core().talker].scope.Panicked("planted") })
+			n.do(func() { n.core().services[n.core().acceptor].scope.Panicked("planted") })
 			p.run(10 * time.Second)
 			p.connect(n)
 			p.send(frame)
@@ -290,6 +290,23 @@ func TestSessionAboveItsRate(t *testing.T) {
 	}
 	if p.closed() != "" {
 		t.Errorf("somebody who rests between bursts: closed %q", p.closed())
+	}
+}
+
+// TestAnswersAreLimitedToo: telling somebody that it sends too much costs a
+// signature, so it is not told so each time.
+func TestAnswersAreLimitedToo(t *testing.T) {
+	r := newRig(t)
+	g := r.offer("100", t0.Add(time.Hour))
+	n := r.addValidator("v0", func(c *ValidatorConfig) { c.MessageRate, c.MessageBurst = 1, 1 })
+	r.run(time.Second)
+	p := r.session("m0", n)
+	for i := range 200 {
+		p.pass(p.end, p.predict(submission(fmt.Sprint(i), g, bet.Home, 1)))
+	}
+	r.run(time.Second)
+	if got := len(p.confirmations()); got < answerRate.burst || got > answerRate.burst+2 || n.count("communication", "over_rate") < 190 {
+		t.Errorf("%d answers to %d frames over the rate", got, n.count("communication", "over_rate"))
 	}
 }
 

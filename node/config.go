@@ -1,11 +1,14 @@
 package node
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/score"
+	"bettensor/node/wire/synapse"
 	"bettensor/sched"
 )
 
@@ -38,6 +41,10 @@ type ValidatorConfig struct {
 	MetagraphInterval time.Duration
 	// FeedInterval between polls of the games feed. Default 10 min.
 	FeedInterval time.Duration
+	// ClosingLead before a kick-off at which the feed is polled once more, for the
+	// closing odds. Default 1 min: a poll and its retries fit. Below 0 there is no
+	// such poll, for a feed that tells closing odds by itself.
+	ClosingLead time.Duration
 	// ScoringInterval between rounds. Default 1 h. A burst of settlements asks
 	// for a round of its own after SettleDelay.
 	ScoringInterval time.Duration
@@ -49,6 +56,31 @@ type ValidatorConfig struct {
 	// WeightsMaxAge in blocks, after which weights are set again though they did
 	// not move. Default 0: half of the subnet's activity cutoff.
 	WeightsMaxAge chain.Block
+	// WeightsFallback is what is set when what stands is that old and there is
+	// nothing to score. Default FallbackLast.
+	WeightsFallback Fallback
+	// WeightsMinDays of settled predictions that the store must hold before its
+	// rounds replace weights which the chain has from an earlier store. Default 0:
+	// as many as the shortest window of the scheme.
+	WeightsMinDays int
+	// Shadow computes everything and changes nothing on the chain: no weights, no
+	// axon. Each epoch the difference to what the chain holds is told. It runs
+	// beside another validator on the same hotkey. Default off.
+	Shadow bool
+	// PollInterval between two HTTP polls of one axon that has no session. Default
+	// 8 min: 40 blocks, as the original.
+	PollInterval time.Duration
+	// PollParallel is how many polls are under way at once. Default 16.
+	PollParallel int
+	// PollDeadline of one request, and of the books' word on what a reply brought.
+	// Default 25 s: a little more than a peer is given (synapse.Timeout).
+	PollDeadline time.Duration
+	// PollStakeLimit: a neuron with a permit and more stake is a validator, and is
+	// not polled. Default 4096 TAO, as the original's vpermit_tao_limit.
+	PollStakeLimit chain.Rao
+	// DialTLS polls https:// in place of http://. Default off: the chain does not
+	// say which of them an axon speaks, and SDKs know plain HTTP only.
+	DialTLS bool
 	// StatusInterval between status lines. Default 1 min.
 	StatusInterval time.Duration
 	// BackupInterval between copies of the store. Default 6 h.
@@ -70,6 +102,12 @@ type ValidatorConfig struct {
 	ScoreSelf bool
 }
 
+// Filled is the configuration with every default in place.
+func (c ValidatorConfig) Filled() ValidatorConfig {
+	c.fill()
+	return c
+}
+
 func (c *ValidatorConfig) fill() {
 	def(&c.Netuid, 30)
 	def(&c.AuthDeadline, 5*time.Second)
@@ -79,9 +117,14 @@ func (c *ValidatorConfig) fill() {
 	def(&c.MessageBurst, 60)
 	def(&c.MetagraphInterval, 5*time.Minute)
 	def(&c.FeedInterval, 10*time.Minute)
+	def(&c.ClosingLead, time.Minute)
 	def(&c.ScoringInterval, time.Hour)
 	def(&c.SettleDelay, time.Minute)
 	def(&c.WeightsMove, 0.01)
+	def(&c.PollInterval, 8*time.Minute)
+	def(&c.PollParallel, 16)
+	def(&c.PollDeadline, synapse.Timeout+5*time.Second)
+	def(&c.PollStakeLimit, 4096e9)
 	def(&c.StatusInterval, time.Minute)
 	def(&c.ChainDeadline, 30*time.Second)
 	def(&c.BackupInterval, 6*time.Hour)
@@ -93,6 +136,43 @@ func (c *ValidatorConfig) fill() {
 		s := score.Standard()
 		c.Scheme = &s
 	}
+	def(&c.WeightsFallback, FallbackLast)
+	def(&c.WeightsMinDays, c.Scheme.Tiers[0].Window)
+}
+
+// axon is what is announced.
+func (c *ValidatorConfig) axon() chain.Axon {
+	if c.Shadow {
+		return chain.Axon{}
+	}
+	return c.Axon
+}
+
+// Fallback is what a validator sets when there is nothing to score and what
+// stands on the chain will soon count no more.
+type Fallback string
+
+// The fallbacks. Their words are those of the setting.
+const (
+	// FallbackLast sets the last weights again, without slots that changed hands:
+	// nobody gains or loses while the feed or the miners are away.
+	FallbackLast Fallback = "last"
+	// FallbackOwner gives everything to the slot of the subnet's owner, which the
+	// chain withholds: nobody is paid for nothing.
+	FallbackOwner Fallback = "owner"
+	// FallbackNone sets nothing: after the activity cutoff the chain counts the
+	// validator as inactive.
+	FallbackNone Fallback = "none"
+)
+
+// Fallbacks returns all words of the setting.
+func Fallbacks() []Fallback { return []Fallback{FallbackLast, FallbackOwner, FallbackNone} }
+
+func (f Fallback) valid() error {
+	if !slices.Contains(Fallbacks(), f) {
+		return fmt.Errorf("weights fallback %q: want last, owner or none", string(f))
+	}
+	return nil
 }
 
 // MinerConfig is the miner's manual. The zero value of a field takes the
@@ -102,6 +182,17 @@ type MinerConfig struct {
 	Hotkey chain.Hotkey
 	// Netuid of the subnet. Default 30.
 	Netuid chain.Netuid
+	// Axon to announce on the chain, where validators may poll; the zero value
+	// announces nothing.
+	Axon chain.Axon
+	// ValidatorMinStake below which a permit earns neither a session nor an answer:
+	// whoever sees predictions before a game can copy them. Default 1000 TAO, what
+	// the original's scripts ask for; 1 rao is no limit.
+	ValidatorMinStake chain.Rao
+	// PollOnly dials nobody and only answers polls, as the original does. Default off.
+	PollOnly bool
+	// DialTLS dials validators at wss:// in place of ws://. Default off.
+	DialTLS bool
 	// MetagraphInterval between reads of the metagraph. Default 1 min, as the
 	// original: a new validator should be found within a minute.
 	MetagraphInterval time.Duration
@@ -135,8 +226,15 @@ type MinerConfig struct {
 	ChainDeadline time.Duration
 }
 
+// Filled is the configuration with every default in place.
+func (c MinerConfig) Filled() MinerConfig {
+	c.fill()
+	return c
+}
+
 func (c *MinerConfig) fill() {
 	def(&c.Netuid, 30)
+	def(&c.ValidatorMinStake, 1000e9)
 	def(&c.MetagraphInterval, time.Minute)
 	def(&c.PredictionInterval, time.Hour)
 	def(&c.ThinkDelay, time.Second)

@@ -45,11 +45,14 @@ type core struct {
 	hotkey  chain.Hotkey
 	nonces  wire.Nonces
 	log     *slog.Logger
+	alarms  *Alarms
+	timings timings
 	inbound *sched.Inbox[wire.Event]
 	topics
 	watch    *sched.Timer // on a commit that is not answered
 	services []held
-	talker   int       // which of them is Communication: frames go there
+	acceptor int       // which of them takes what connections do that peers made
+	dialler  int       // and which those that the node dialled
 	dialled  wire.Conn // connections dialled so far
 	downErr  error
 	closed   bool // in good order, by Close
@@ -66,7 +69,7 @@ type service interface {
 	start()
 	// durable tells that all batches up to a number are on disk.
 	durable(upTo store.Seq)
-	// receive takes what a connection did; only Communication cares.
+	// receive takes what a connection did; see the traits.
 	receive(*wire.Event)
 	// Stats are the service's figures.
 	Stats() ServiceStats
@@ -85,6 +88,7 @@ func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, found ledger.Node, ope
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
+	c.alarms = NewAlarms(l.Now, c.log)
 	c.scope = l.Scope("core")
 	c.bus = bus.New(l, 0)
 	c.inbound = sched.NewInbox(c.scope, "frames", inboundLimit, eventCodec(opener), c.receive)
@@ -92,17 +96,21 @@ func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, found ledger.Node, ope
 	c.store = store.New(p.Store.Committer(func(e store.Event) { reports.Offer(e) }), p.Store.At)
 	c.watch = c.scope.Timer("commit-deadline", func() {
 		if c.store.Pending() > 0 {
-			c.down(fmt.Errorf("commit %d: no answer from the disk in %v: %w", c.store.Durable()+1, commitDeadline, store.ErrUnknown))
+			c.storeFailed(fmt.Errorf("commit %d: no answer from the disk in %v: %w", c.store.Durable()+1, commitDeadline, store.ErrUnknown))
 		}
 	})
 	l.AfterEvent(func() {
+		if c.store.Pending() > 0 {
+			c.timings.committed(c.store.Last(), c.loop.Now())
+		}
 		if c.store.Pending() > 0 && c.working() {
 			if _, armed := c.watch.Armed(); !armed {
-				c.watch.Arm(commitDeadline)
+				c.watch.ArmWall(commitDeadline)
 			}
 		}
 	})
 	c.store.OnDurable(func(store.Seq) { c.watch.Stop() }) // armed again after this event, if more is pending
+	c.store.OnDurable(func(upTo store.Seq) { c.timings.durable(upTo, c.loop.Now()) })
 	c.store.OnDurable(func(upTo store.Seq) {
 		if c.working() {
 			for i := range c.services {
@@ -111,7 +119,7 @@ func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, found ledger.Node, ope
 		}
 	})
 	c.store.OnFailed(func(from store.Seq, err error) {
-		c.down(fmt.Errorf("commit %d and what followed: %w", from, err))
+		c.storeFailed(fmt.Errorf("commit %d and what followed: %w", from, err))
 	})
 	l.OnPanic(c.panicked)
 	l.OnTask(c.task)
@@ -127,12 +135,24 @@ func (c *core) Inbound() *sched.Inbox[wire.Event] { return c.inbound }
 
 func (c *core) receive(e *wire.Event) {
 	if c.working() {
-		c.services[c.talker].guarded(e)
+		to := c.acceptor
+		if e.Conn&wire.Dialled != 0 {
+			to = c.dialler
+		}
+		c.services[to].guarded(e)
 	}
 }
 
 // working says whether the node still takes anything in.
 func (c *core) working() bool { return c.downErr == nil && !c.closed }
+
+// storeFailed stops the node because the store did.
+func (c *core) storeFailed(err error) {
+	if c.working() {
+		c.alarms.Raise(AlarmStoreFailed, err.Error())
+	}
+	c.down(err)
+}
 
 // down stops the node: nothing final leaves it any more.
 func (c *core) down(err error) {

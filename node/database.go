@@ -78,10 +78,11 @@ func (d *database) done(_ sched.Ticket, _ BackupRequest, r BackupReply, err erro
 	if err != nil {
 		d.stats.failed++
 		d.lastErr = err.Error()
-		d.core.log.Error("backup failed", "err", err, "fix", "check the free space beside the store")
+		d.core.alarms.Raise(AlarmBackupFailed, d.lastErr)
 	} else {
 		d.stats.taken++
 		d.newest, d.at, d.lastErr = r, d.core.loop.Now(), ""
+		d.core.alarms.Clear(AlarmBackupFailed)
 		d.core.log.Info("backup taken", "name", r.Name)
 	}
 	if run := d.run; run != nil {
@@ -116,8 +117,8 @@ func (d *database) Stats() ServiceStats {
 func (d *database) age() time.Duration { return d.core.loop.Now().Sub(d.at) }
 
 func (d *database) newestCopy() string {
-	if d.newest.Name == "" {
-		return fmt.Sprintf("none was taken in the %v of this run", d.age().Round(time.Second))
+	if d.newest.Name == "" { // not in this run, or not since this service was built again
+		return fmt.Sprintf("none was taken in the last %v", d.age().Round(time.Second))
 	}
 	return fmt.Sprintf("the newest is %s, %v old", d.newest.Name, d.age().Round(time.Second))
 }

@@ -41,6 +41,7 @@ type (
 	PredictionReceived struct {
 		Hotkey     chain.Hotkey
 		Submission *bet.Submission
+		Polled     bool // it came in the reply to a poll over HTTP
 	}
 	// PredictionStored: durable, or already was (Duplicate).
 	PredictionStored struct {

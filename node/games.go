@@ -1,6 +1,7 @@
 package node
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -16,6 +17,10 @@ import (
 // nothing.
 const feedOverlap = 6 * time.Hour
 
+// staleFeed is for how many polls the feed may be silent before it is an alarm:
+// an hour at the default pace, which is a provider's ordinary outage.
+const staleFeed = 6
+
 // games is the validator's Games service: it polls the feed, believes what
 // feed.Timely and feed.Merge believe, and tells the others once it is on disk.
 //
@@ -25,11 +30,14 @@ type games struct {
 	named
 	v       *Validator
 	port    *sched.Port[feed.Request, feed.Batch]
+	task    *sched.Task
 	run     *sched.Run
+	closing *sched.Timer // a moment before the next kick-off
 	since   time.Time
 	pending []gameNews
 	stats   struct{ polls, changed, refused, ahead, forgotten uint64 }
-	lastErr string // of the last poll, "" where it was answered
+	lastErr string    // of the last poll, "" where it was answered
+	good    time.Time // when the feed answered last, or when the service was built
 }
 
 type gameNews struct {
@@ -39,7 +47,7 @@ type gameNews struct {
 }
 
 func newGames(v *Validator, s *sched.Scope) *games {
-	g := &games{named: "games", v: v}
+	g := &games{named: "games", v: v, good: v.loop.Now()}
 	for i := range v.found.Games {
 		known := &v.found.Games[i]
 		v.State.putGame(known)
@@ -58,10 +66,36 @@ func newGames(v *Validator, s *sched.Scope) *games {
 		},
 		ShowReply: func(b *feed.Batch) any { return map[string]any{"games": len(b.Games), "at": b.At} },
 	}, v.ports.Feed, g.done)
-	s.Task(sched.TaskConfig{Name: "update_game_data", Every: v.cfg.FeedInterval, Jitter: 0.05,
+	g.task = s.Task(sched.TaskConfig{Name: "update_game_data", Every: v.cfg.FeedInterval, Jitter: 0.05,
 		Deadline: 2 * v.cfg.FeedDeadline,
 		Retry:    sched.Backoff{Base: 5 * time.Second, Cap: v.cfg.FeedInterval, Attempts: 5}}, g.poll)
+	g.closing = s.Timer("closing_odds", func() {
+		g.task.Trigger()
+		g.awaitStart()
+	})
+	g.awaitStart()
 	return g
+}
+
+// awaitStart plans a poll shortly before the next kick-off, whose odds are then
+// the closing ones: between two ordinary polls a line moves unseen, and miners
+// are judged against where it ended.
+func (g *games) awaitStart() {
+	lead := g.v.cfg.ClosingLead
+	if lead < 0 {
+		return
+	}
+	g.closing.Stop()
+	now := g.v.loop.Now()
+	var next time.Time
+	for _, x := range g.v.State.Games { // order cannot matter: the earliest is sought
+		if at := x.Start.Add(-lead); x.Status == bet.Scheduled && at.After(now) && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	if !next.IsZero() {
+		g.closing.ArmAt(next)
+	}
 }
 
 func (g *games) poll(r *sched.Run) {
@@ -79,10 +113,13 @@ func (g *games) done(_ sched.Ticket, _ feed.Request, b feed.Batch, err error) {
 	g.lastErr = ""
 	if err == nil {
 		g.stats.polls++
+		g.good = g.v.loop.Now()
 		g.learn(&b)
 	} else {
 		g.lastErr = err.Error()
 	}
+	silence := g.v.loop.Now().Sub(g.good)
+	g.v.alarms.Set(AlarmFeedStale, silence > staleFeed*g.v.cfg.FeedInterval, fmt.Sprintf("no good answer for %v: %s", silence.Round(time.Second), g.lastErr))
 	if run != nil {
 		run.Done(err)
 	}
@@ -133,6 +170,7 @@ func (g *games) learn(b *feed.Batch) {
 	}
 	news.seq = g.v.store.Commit(batch)
 	g.pending = append(g.pending, news)
+	g.awaitStart()
 }
 
 func (g *games) durable(upTo store.Seq) {

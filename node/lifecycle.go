@@ -56,16 +56,21 @@ const (
 	// rebuildable services find their state again in State, in the store or with
 	// their peers. The others hold the books.
 	rebuildable trait = 1 << iota
-	// talker is Communication: what connections do goes there.
-	talker
+	// accepts: what connections do that peers made goes there.
+	accepts
+	// dials: what connections do that the node dialled goes there.
+	dials
 )
 
 // add builds a service and remembers how, so that it can be built again. A
 // panic here is a mistake of the program and goes on.
 func (c *core) add(name string, t trait, build func(*sched.Scope) service) {
 	i := len(c.services)
-	if t&talker != 0 {
-		c.talker = i
+	if t&accepts != 0 {
+		c.acceptor = i
+	}
+	if t&dials != 0 {
+		c.dialler = i
 	}
 	again := c.scope.Timer("rebuild-"+name, func() { c.rebuild(i) })
 	scope := c.loop.Scope(name)
@@ -100,6 +105,7 @@ func (c *core) panicked(p sched.Panic) {
 		h.streak = 0
 	}
 	h.streak, h.last = h.streak+1, now
+	c.alarms.Raise(AlarmServiceFailed, fmt.Sprintf("%s panicked: %v", name, p.Value), "service", name)
 	h.service = detached{named: named(name), why: fmt.Sprintf("panicked: %v", p.Value)}
 	h.scope.Close()
 	if h.streak > maxRebuilds {
@@ -107,7 +113,7 @@ func (c *core) panicked(p sched.Panic) {
 		return
 	}
 	if c.working() {
-		h.again.Arm(c.rebuilds.Delay(h.streak-1, c.scope.Stream("rebuild")))
+		h.again.ArmWall(c.rebuilds.Delay(h.streak-1, c.scope.Stream("rebuild")))
 	}
 }
 
@@ -123,6 +129,10 @@ func (c *core) rebuild(i int) {
 	c.loop.Trace("rebuild", h.name(), h.streak)
 	h.service = h.build(h.scope)
 	h.start()
+	// Not reached where it panics again.
+	if !slices.ContainsFunc(c.services, func(s held) bool { _, out := s.service.(detached); return out }) {
+		c.alarms.Clear(AlarmServiceFailed, "service", h.name())
+	}
 }
 
 // detachAll ends all services, those that depend on others first.
@@ -149,6 +159,10 @@ func (d detached) Stats() ServiceStats {
 }
 
 var _ service = detached{}
+
+// Waiting counts what has been taken in and is not yet done with: frames that
+// the loop has not come to, and commits that the disk has not confirmed.
+func (c *core) Waiting() int { return c.inbound.Waiting() + c.store.Pending() }
 
 // Close ends the node in good order: statistics are kept, sessions are hung up,
 // services let go, and the store closes when it has written what was committed,

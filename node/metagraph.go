@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -26,6 +27,7 @@ type metagraph struct {
 	serve sched.Ticket // of the announcement under way, 0 for none
 	hold  time.Time    // no announcement before
 	kept  time.Time    // when the ledger's copy was written
+	began time.Time
 	stats struct{ syncs, stale, served, refused uint64 }
 
 	lastErr string // of the last sync, "" where it was answered
@@ -39,12 +41,17 @@ const (
 	// keepMetagraph is how old the ledger's copy may be while nothing changes that
 	// a start needs.
 	keepMetagraph = 24 * time.Hour
+	// staleBlocks is how many block times old the newest block may be before a
+	// person is told: ten minutes on the real chain.
+	staleBlocks = 50
 )
 
 type metagraphConfig struct {
 	every, deadline time.Duration
 	netuid          chain.Netuid
 	axon            chain.Axon
+	blockTime       time.Duration
+	foreign         func(uint64) // told of Reply.Foreign; nil where nobody wants to know
 }
 
 // chainPort is a port to the subtensor. Two requests may be under way: a
@@ -61,7 +68,7 @@ func chainPort(s *sched.Scope, p Ports, deadline time.Duration, done func(sched.
 }
 
 func newMetagraph(c *core, s *sched.Scope, state *State, cfg metagraphConfig) *metagraph {
-	m := &metagraph{named: "metagraph", core: c, cfg: cfg, state: state}
+	m := &metagraph{named: "metagraph", core: c, cfg: cfg, state: state, began: c.loop.Now()}
 	m.port = chainPort(s, c.ports, cfg.deadline, m.done)
 	m.task = s.Task(sched.TaskConfig{Name: "sync_metagraph", Every: cfg.every, Jitter: 0.1,
 		Deadline: 2 * cfg.deadline,
@@ -76,6 +83,9 @@ func newMetagraph(c *core, s *sched.Scope, state *State, cfg metagraphConfig) *m
 func (m *metagraph) refresh() { m.task.Trigger() }
 
 func (m *metagraph) done(t sched.Ticket, req chain.Request, r chain.Reply, err error) {
+	if err == nil && m.cfg.foreign != nil {
+		m.cfg.foreign(r.Foreign)
+	}
 	if t == m.serve && req.Op == chain.OpServeAxon {
 		m.serve = 0
 		switch {
@@ -105,6 +115,7 @@ func (m *metagraph) done(t sched.Ticket, req chain.Request, r chain.Reply, err e
 	} else {
 		m.lastErr = err.Error()
 	}
+	m.judgeAge()
 	if run != nil {
 		run.Done(err)
 	}
@@ -136,6 +147,18 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 	m.keep(meta, moved || !same && served(old, meta))
 	m.core.metagraph.Publish(MetagraphUpdated{Meta: meta, Changed: changed})
 	m.announce(meta)
+}
+
+// judgeAge raises an alarm where no new block is seen any more, whatever the
+// reason: no endpoint answers, or those that do stand still.
+func (m *metagraph) judgeAge() {
+	seen := m.began
+	if m.state.Meta != nil && m.state.Meta.At.After(seen) {
+		seen = m.state.Meta.At
+	}
+	age := m.core.loop.Now().Sub(seen)
+	m.core.alarms.Set(AlarmChainStale, age >= staleBlocks*m.cfg.blockTime,
+		fmt.Sprintf("no new block of the chain for %v: %s", age.Round(time.Second), cmp.Or(m.lastErr, "the endpoint answers with old ones")))
 }
 
 // served says whether somebody's permit or address differs in two metagraphs.

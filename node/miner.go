@@ -2,6 +2,7 @@ package node
 
 import (
 	"bettensor/bus"
+	"bettensor/node/chain"
 	"bettensor/node/ledger"
 	"bettensor/node/model"
 	"bettensor/node/wire"
@@ -15,12 +16,16 @@ import (
 //	frame ─► Communication: games                  ─► Games: merge ─► games_updated, prediction_result
 //	      ─► Predictions: model, outbox, commit    ─► (durable) predictions_generated
 //	      ─► Communication: prediction_submitted, again until ─► prediction_confirmed
+//	poll  ─► Axon: permit, stake, nonce            ─► the same, in the reply
 type Miner struct {
 	*core
-	cfg   MinerConfig
-	State State
-	model model.Model
-	box   *outbox
+	cfg       MinerConfig
+	State     State
+	model     model.Model
+	box       *outbox
+	delivered struct{ confirmed, rejected uint64 } // validators' final words in this run
+	receipts  receipts
+	asked     map[chain.Hotkey]*asked // nonces of who polled; a rebuild of Axon does not forget them
 
 	GameNews             *bus.Topic[GameNews]
 	PredictionsGenerated *bus.Topic[PredictionsGenerated]
@@ -49,17 +54,20 @@ func NewMiner(l *sched.Loop, cfg MinerConfig, p Ports, m model.Model, opener fun
 	n.PredictionResult = bus.NewTopic[PredictionResult](b, "prediction_result")
 
 	n.box = loadOutbox(found.Outbox)
+	n.asked = loadAsked(found.Facts)
+	n.receipts.used = found.Receipts
 	if found.Metagraph != nil {
 		n.State.setMeta(found.Metagraph, true)
 	}
 	n.add("metagraph", rebuildable, func(s *sched.Scope) service {
-		return newMetagraph(n.core, s, &n.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid})
+		return newMetagraph(n.core, s, &n.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid, axon: cfg.Axon, blockTime: chain.BlockTime})
 	})
 	n.add("games", 0, func(s *sched.Scope) service { return newMinerGames(n, s) })
 	n.add("predictions", 0, func(s *sched.Scope) service { return newMinerPredictions(n, s) })
-	n.add("communication", rebuildable|talker, func(s *sched.Scope) service { return newMinerCommunication(n, s) })
+	n.add("communication", rebuildable|dials, func(s *sched.Scope) service { return newMinerCommunication(n, s) })
 	n.add("database", rebuildable, func(s *sched.Scope) service { return newDatabase(n.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
 	n.add("status", rebuildable, func(s *sched.Scope) service { return newStatus(n.core, s, cfg.StatusInterval) })
+	n.add("axon", rebuildable|accepts, func(s *sched.Scope) service { return newAxon(n) })
 	n.found = nil
 	return n, nil
 }

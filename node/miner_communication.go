@@ -31,9 +31,9 @@ type minerCommunication struct {
 	resend *sched.Timer
 	held   int // predictions that waited for a quote when sendAll looked last
 	stats  struct {
-		dials, welcomes, refusals, lost, foreign    uint64
-		submitted, resubmitted, confirmed, rejected uint64
-		heartbeats, acks                            uint64
+		dials, welcomes, refusals, lost, foreign uint64
+		submitted, resubmitted                   uint64
+		heartbeats, acks                         uint64
 	}
 	errors [wire.Errors]uint64
 }
@@ -83,6 +83,7 @@ func newMinerCommunication(n *Miner, s *sched.Scope) *minerCommunication {
 	c := &minerCommunication{named: "communication", n: n, scope: s, byConn: map[wire.Conn]*link{}}
 	c.resend = s.Timer("resend", c.sendAll)
 	s.OnClose(func() {
+		clear(n.State.Sessions)
 		for _, l := range c.links {
 			if l.state != waiting {
 				n.hangUp(l.conn, wire.CloseNormal, "restarting")
@@ -105,8 +106,8 @@ func (c *minerCommunication) targets(meta *chain.Metagraph) {
 	want := map[chain.Hotkey]string{}
 	for i := range meta.Neurons {
 		v := &meta.Neurons[i]
-		if v.Permit && v.Axon != (chain.Axon{}) && v.Hotkey != c.n.hotkey {
-			want[v.Hotkey] = addressOf(v.Axon)
+		if c.n.trusts(v) && v.Axon != (chain.Axon{}) && v.Hotkey != c.n.hotkey && !c.n.cfg.PollOnly {
+			want[v.Hotkey] = c.n.addressOf(v.Axon)
 		}
 	}
 	kept := c.links[:0]
@@ -136,6 +137,17 @@ func (c *minerCommunication) targets(meta *chain.Metagraph) {
 	}
 }
 
+// trusts says whether a neuron may see what we predict: a permit, and stake
+// enough to lose.
+func (n *Miner) trusts(v *chain.Neuron) bool { return v.Permit && v.Stake >= n.cfg.ValidatorMinStake }
+
+func (n *Miner) addressOf(a chain.Axon) string {
+	if n.cfg.DialTLS {
+		return "wss://" + addressOf(a)
+	}
+	return addressOf(a)
+}
+
 func addressOf(a chain.Axon) string {
 	ip, err := netip.ParseAddr(a.IP)
 	if err != nil {
@@ -149,13 +161,13 @@ func (l *link) dial() {
 	l.state = dialling
 	l.conn = l.c.n.dial(l.address)
 	l.c.byConn[l.conn] = l
-	l.timer.Arm(l.c.n.cfg.WelcomeDeadline)
+	l.timer.ArmWall(l.c.n.cfg.WelcomeDeadline)
 }
 
 // tick is the link's one timer.
 func (l *link) tick() {
 	c := l.c
-	now := c.n.loop.Now()
+	wall := c.n.loop.Wall()
 	switch l.state {
 	case waiting:
 		l.dial()
@@ -163,15 +175,14 @@ func (l *link) tick() {
 		c.n.hangUp(l.conn, wire.CloseNormal, "no welcome in time")
 		c.drop(l, "no welcome in time")
 	case ready:
-		if now.Sub(l.heard) > c.n.cfg.Heartbeat*5/2 {
+		if wall.Sub(l.heard) > c.n.cfg.Heartbeat*5/2 {
 			c.n.hangUp(l.conn, wire.CloseNormal, "no answer to heartbeats")
 			c.drop(l, "no answer to heartbeats")
 			return
 		}
 		c.stats.heartbeats++
-		wall := c.n.loop.Wall()
 		c.send(l, wire.AppendHeartbeat(make([]byte, 0, controlRoom), c.n.ports.Signer, wall, c.n.nonces.Next(wall)))
-		l.timer.Arm(c.n.cfg.Heartbeat)
+		l.timer.ArmWall(c.n.cfg.Heartbeat)
 	}
 }
 
@@ -220,7 +231,7 @@ func (c *minerCommunication) frame(l *link, e *wire.Event) {
 		c.count(err)
 		return
 	}
-	l.heard = c.n.loop.Now()
+	l.heard = c.n.loop.Wall()
 	if l.state != ready {
 		if m.Kind == wire.Welcome && l.state == authenticating {
 			c.welcomed(l)
@@ -235,7 +246,7 @@ func (c *minerCommunication) frame(l *link, e *wire.Event) {
 		}
 		c.n.GameNews.Publish(GameNews{Validator: string(l.hotkey), Games: m.Games})
 	case wire.ConfirmationMessage:
-		c.confirmed(l, &m.Confirmation)
+		c.n.confirmed(l.hotkey, []wire.Confirmation{m.Confirmation}, e.Raw)
 	case wire.HeartbeatAck:
 		c.stats.acks++
 	case wire.Heartbeat:
@@ -247,7 +258,8 @@ func (c *minerCommunication) frame(l *link, e *wire.Event) {
 func (c *minerCommunication) welcomed(l *link) {
 	c.stats.welcomes++
 	l.state, l.since = ready, c.n.loop.Now()
-	l.timer.Arm(c.n.cfg.Heartbeat)
+	l.timer.ArmWall(c.n.cfg.Heartbeat)
+	c.n.State.Sessions[l.hotkey] = l.conn
 	c.n.connected.Publish(PeerConnected{Conn: l.conn, Hotkey: l.hotkey, Remote: l.address})
 	now := c.n.loop.Now()
 	c.n.box.open(now, func(o *outgoing) { // a new session: ask again at once
@@ -274,19 +286,30 @@ func (l *link) learn(games []bet.Game) {
 // quotes says whether the validator offers what a prediction takes, and until
 // when to wait for that.
 func (l *link) quotes(o *outgoing) (bool, time.Time) {
+	return quoted(l.told, o), o.quoteBy(l.since)
+}
+
+// quoted says whether an offer is what a prediction takes.
+func quoted(told map[bet.GameID]bet.Odds, o *outgoing) bool {
 	s := &o.Submission
-	odds, ok := l.told[s.Game]
+	odds, ok := told[s.Game]
 	for i, want := range [...]float64{s.OddsA.Number, s.OddsB.Number, s.OddsTie.Number} {
 		ok = ok && math.Abs(odds[i]-want) <= bet.OddsTolerance
 	}
-	until, start := l.since.Add(quoteWait), o.Start.Add(-quoteLead)
+	return ok
+}
+
+// quoteBy is until when a prediction waits for the quote of a validator that
+// has told of its offers since an instant.
+func (o *outgoing) quoteBy(since time.Time) time.Time {
+	until, start := since.Add(quoteWait), o.Start.Add(-quoteLead)
 	if made := o.Made.Add(quoteWait); made.After(until) {
 		until = made
 	}
 	if start.Before(until) {
 		until = start
 	}
-	return ok, until
+	return until
 }
 
 // sendAll sends over every ready link what is due there, and plans the next look.
@@ -313,8 +336,8 @@ func (c *minerCommunication) sendAll() {
 				}
 			}
 			if !t.next.After(now) {
-				if wait := l.sent.take(sendRate, now); wait > 0 {
-					t.next = now.Add(wait)
+				if wait := l.sent.take(sendRate, c.n.loop.Wall()); wait > 0 {
+					t.next = now.Add(c.n.loop.Span(wait))
 				} else {
 					c.submit(l, o, t)
 				}
@@ -340,32 +363,9 @@ func (c *minerCommunication) submit(l *link, o *outgoing, t *try) {
 	}
 	wait := c.n.cfg.Resend
 	// At least the base: a confirmation takes a round trip and an fsync.
-	t.next = now.Add(wait.Base + wait.Delay(t.attempts-1, c.scope.Stream("resend")))
+	t.next = now.Add(c.n.loop.Span(wait.Base + wait.Delay(t.attempts-1, c.scope.Stream("resend"))))
 	c.send(l, wire.AppendPrediction(make([]byte, 0, 3*controlRoom), c.n.ports.Signer, wall, c.n.nonces.Next(wall), &o.Submission))
 	c.n.PredictionSubmitted.Publish(PredictionSubmitted{ID: o.Submission.ID, Validator: l.hotkey, Attempt: t.attempts})
-}
-
-func (c *minerCommunication) confirmed(l *link, k *wire.Confirmation) {
-	o := c.n.box.byID[k.ID]
-	if o == nil || o.final(l.hotkey) {
-		return
-	}
-	if !k.OK && k.Code.Temporary() {
-		return // it stays in the outbox and is sent again
-	}
-	d := ledger.Delivery{Validator: l.hotkey, State: ledger.Confirmed, Code: k.Code, At: c.n.loop.Now()}
-	if k.OK {
-		c.stats.confirmed++
-	} else {
-		d.State = ledger.Rejected
-		c.stats.rejected++
-	}
-	o.Deliveries = append(o.Deliveries, d)
-	delete(o.tries, l.hotkey)
-	b := c.n.store.Batch()
-	ledger.Outbox.Put(b, o.Submission.ID, &o.Outgoing)
-	c.n.store.Commit(b)
-	c.n.PredictionConfirmed.Publish(PredictionConfirmed{ID: k.ID, Validator: l.hotkey, OK: k.OK, Code: k.Code})
 }
 
 func (c *minerCommunication) send(l *link, frame []byte) { c.n.send(l.conn, frame) }
@@ -378,13 +378,14 @@ func (c *minerCommunication) drop(l *link, reason string) {
 		if now.Sub(l.since) >= time.Minute {
 			l.attempts = 0 // a stable minute: the next failure is a new one
 		}
+		delete(c.n.State.Sessions, l.hotkey)
 		c.n.gone.Publish(PeerDisconnected{Conn: l.conn, Hotkey: l.hotkey, Reason: reason})
 	}
 	l.state = waiting
 	if l.gone {
 		return
 	}
-	l.timer.Arm(c.n.cfg.Redial.Base/2 + c.n.cfg.Redial.Delay(l.attempts, c.scope.Stream("redial")))
+	l.timer.ArmWall(c.n.cfg.Redial.Base/2 + c.n.cfg.Redial.Delay(l.attempts, c.scope.Stream("redial")))
 	l.attempts++
 }
 
@@ -413,7 +414,8 @@ func (c *minerCommunication) Stats() ServiceStats {
 	s := ServiceStats{Name: c.name(), Counts: []Count{
 		{"validators", uint64(len(c.links))}, {"connected", up}, {"dials", c.stats.dials}, {"welcomes", c.stats.welcomes},
 		{"refusals", c.stats.refusals}, {"lost", c.stats.lost}, {"waiting_for_quote", uint64(c.held)}, {"foreign", c.stats.foreign}, {"submitted", c.stats.submitted},
-		{"resubmitted", c.stats.resubmitted}, {"confirmed", c.stats.confirmed}, {"rejected", c.stats.rejected},
+		{"resubmitted", c.stats.resubmitted}, {"confirmed", c.n.delivered.confirmed}, {"rejected", c.n.delivered.rejected},
+		{"receipts_kept", c.n.receipts.kept}, {"receipts_oversized", c.n.receipts.oversized},
 		{"heartbeats", c.stats.heartbeats}, {"acks", c.stats.acks}}}
 	for i, n := range c.errors {
 		if n > 0 {

@@ -27,7 +27,11 @@ type minerGames struct {
 	// onDisk are the same by id: a result that is withdrawn and comes again is
 	// still one row.
 	onDisk map[bet.GameID]bool
-	stats  struct{ told, changed, refused, ahead, outside, beyond uint64 }
+	// alone are the games that one validator alone has told of, and how many those
+	// of each validator are: what counts against it when there is no room.
+	alone  map[bet.GameID]string
+	counts map[string]int
+	stats  struct{ told, changed, refused, ahead, outside, beyond, evicted uint64 }
 }
 
 // keptGame is a resulted game that the ledger holds.
@@ -58,7 +62,7 @@ const (
 )
 
 func newMinerGames(n *Miner, s *sched.Scope) *minerGames {
-	g := &minerGames{named: "games", n: n, onDisk: map[bet.GameID]bool{}}
+	g := &minerGames{named: "games", n: n, onDisk: map[bet.GameID]bool{}, alone: map[bet.GameID]string{}, counts: map[string]int{}}
 	for i := range n.found.Games {
 		known := &n.found.Games[i]
 		n.State.putGame(known)
@@ -91,6 +95,11 @@ func (g *minerGames) learn(e *GameNews) {
 			g.stats.refused++
 			continue
 		}
+		if old == nil && len(g.n.State.Games) >= maxGames && !g.makeRoom(e.Validator) {
+			g.stats.beyond++
+			continue
+		}
+		g.credit(e.Validator, in.ID, old == nil)
 		if change == 0 {
 			continue
 		}
@@ -126,14 +135,63 @@ func (g *minerGames) learn(e *GameNews) {
 // known wherever its start moves.
 func (g *minerGames) takes(now time.Time, old *bet.Game, in *bet.Game) bool {
 	switch {
-	case feed.Timely(now, in) != nil:
+	case feed.TimelyRelayed(now, in) != nil:
 		g.stats.ahead++
 	case old == nil && !inWindow(now, in.Start):
 		g.stats.outside++
-	case old == nil && len(g.n.State.Games) >= maxGames:
-		g.stats.beyond++
 	default:
 		return true
+	}
+	return false
+}
+
+// credit notes who told of a game. One that a second validator knows of as well
+// counts against nobody.
+func (g *minerGames) credit(validator string, id bet.GameID, isNew bool) {
+	by, alone := g.alone[id]
+	switch {
+	case isNew:
+		g.alone[id] = validator
+		g.counts[validator]++
+	case alone && by != validator:
+		g.release(id)
+	}
+}
+
+// release takes a game off whoever told of it alone.
+func (g *minerGames) release(id bet.GameID) {
+	by, alone := g.alone[id]
+	if !alone {
+		return
+	}
+	delete(g.alone, id)
+	if g.counts[by]--; g.counts[by] == 0 {
+		delete(g.counts, by)
+	}
+}
+
+// makeRoom drops a game so that a validator can tell of another one: of the
+// validator that tells most of what nobody else knows of, the game farthest
+// ahead that no prediction is open on. It does not for whoever tells as much:
+// one validator that makes games up thus pays for them with its own.
+func (g *minerGames) makeRoom(validator string) bool {
+	greedy := validator
+	for by, n := range g.counts { // order cannot matter: equal ones are told apart by name
+		if most := g.counts[greedy]; n > most || n == most && by < greedy {
+			greedy = by
+		}
+	}
+	if g.counts[greedy] <= g.counts[validator]+1 {
+		return false
+	}
+	ordered := g.n.State.ordered
+	for i := len(ordered) - 1; i >= 0; i-- {
+		if id := ordered[i].ID; g.alone[id] == greedy && !g.n.box.waits(id) {
+			g.release(id)
+			g.n.State.dropGame(id)
+			g.stats.evicted++
+			return true
+		}
 	}
 	return false
 }
@@ -149,6 +207,7 @@ func (g *minerGames) drop(now time.Time) {
 	for _, old := range g.n.State.SortedGames(func(x *bet.Game) bool {
 		return (x.Start.Before(before) || x.Start.After(after)) && !g.n.box.waits(x.ID)
 	}) {
+		g.release(old.ID)
 		g.n.State.dropGame(old.ID)
 	}
 }
@@ -174,7 +233,11 @@ func (g *minerGames) forget(today bet.Day) (more bool) {
 }
 
 func (g *minerGames) Stats() ServiceStats {
-	return ServiceStats{Name: g.name(), State: "ok", Counts: []Count{
+	s := ServiceStats{Name: g.name(), State: "ok", Counts: []Count{
 		{"known", uint64(len(g.n.State.Games))}, {"told", g.stats.told}, {"changed", g.stats.changed}, {"refused", g.stats.refused},
-		{"refused_ahead", g.stats.ahead}, {"outside_window", g.stats.outside}, {"beyond_limit", g.stats.beyond}, {"kept", uint64(len(g.kept))}}}
+		{"refused_ahead", g.stats.ahead}, {"outside_window", g.stats.outside}, {"beyond_limit", g.stats.beyond}, {"evicted", g.stats.evicted}, {"kept", uint64(len(g.kept))}}}
+	if len(g.n.State.Games) >= maxGames {
+		s.State, s.Reason = "degraded", "validators tell of more games than are kept in memory: those of whoever tells most alone make room"
+	}
+	return s
 }

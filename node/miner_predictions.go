@@ -179,7 +179,7 @@ func (p *minerPredictions) settle(g *bet.Game) {
 }
 
 // forget drops predictions whose games are long over, and what was spent on
-// days that are. The sums of their results stay.
+// days that are, and old receipts. The sums of results stay.
 func (p *minerPredictions) forget(today bet.Day) (more bool) {
 	box := p.n.box
 	b := p.n.store.Batch()
@@ -206,6 +206,7 @@ func (p *minerPredictions) forget(today bet.Day) (more bool) {
 			delete(box.spent, day)
 		}
 	}
+	more = p.n.receipts.forget(b, today-ledger.RetentionDays, forgetRows) || more
 	p.n.store.Commit(b)
 	return more
 }

@@ -325,6 +325,49 @@ func TestMinerBoundsWhatItIsTold(t *testing.T) {
 	}
 }
 
+// TestOneValidatorCannotFillAMinersMemory: when there is no room, whoever tells
+// most of what nobody else knows of pays for what others tell.
+func TestOneValidatorCannotFillAMinersMemory(t *testing.T) {
+	r := newRig(t)
+	m := r.addMiner("m0", once(bet.Home, 100_00))
+	r.run(time.Second)
+	tell := func(validator string, ids ...string) {
+		e := GameNews{Validator: validator}
+		for _, id := range ids {
+			g := r.offer(id, r.w.Now().Add(time.Hour))
+			g.Active = validator != "hostile" // no pick is made of those
+			e.Games = append(e.Games, g)
+		}
+		m.do(func() { m.m.GameNews.Publish(e) })
+		r.run(time.Second)
+	}
+	tell("v0", "a", "b")
+	made := make([]string, maxGames)
+	for i := range made {
+		made[i] = fmt.Sprintf("made up %05d", i)
+	}
+	tell("hostile", made...)
+	if got := len(m.m.State.Games); got != maxGames || m.count("games", "beyond_limit") != 2 {
+		t.Fatalf("%d games, %d beyond the limit", got, m.count("games", "beyond_limit"))
+	}
+	if s := m.service("games"); s.State != "degraded" {
+		t.Errorf("%s %s", s.State, s.Reason)
+	}
+	tell("v1", "c", "d", made[0], made[1])
+	for _, id := range []bet.GameID{"a", "b", "c", "d"} {
+		if m.m.State.Games[id] == nil {
+			t.Errorf("game %s of an honest validator is not known", id)
+		}
+	}
+	if got := m.count("games", "evicted"); got != 2 || len(m.m.State.Games) != maxGames {
+		t.Errorf("%d evicted, %d games", got, len(m.m.State.Games))
+	}
+	games := m.m.core.services[slices.IndexFunc(m.m.core.services, func(h held) bool { return h.name() == "games" })].service.(*minerGames)
+	if games.counts["hostile"] != maxGames-6 || games.counts["v0"] != 2 || games.counts["v1"] != 2 { // two are known of twice
+		t.Errorf("told alone: %v", games.counts)
+	}
+}
+
 // TestNothingIsSentAfterTheStart, not even what was never confirmed.
 func TestNothingIsSentAfterTheStart(t *testing.T) {
 	r := newRig(t)

@@ -30,6 +30,10 @@ type predictions struct {
 		settled, corrected, forgotten         uint64
 	}
 	rejected map[bet.Code]uint64
+	polled   struct { // of all these, what came in replies to polls
+		stored, duplicates uint64
+		rejected           map[bet.Code]uint64
+	}
 	accuracy accuracy
 	dropped  accuracy                // of settled rows that were forgotten, part of accuracy
 	priced   map[bet.GameID]bet.Odds // closing odds with which a game's rows are in accuracy
@@ -48,11 +52,13 @@ type answer struct {
 	id      bet.PredictionID
 	row     *ledger.Prediction // nil for a refusal
 	again   bool
+	polled  bool
 	refusal *bet.Reject
 }
 
 func newPredictions(v *Validator, s *sched.Scope) *predictions {
 	p := &predictions{named: "predictions", v: v, pools: score.NewPools(v.cfg.Scheme), rejected: map[bet.Code]uint64{}, priced: map[bet.GameID]bet.Odds{}}
+	p.polled.rejected = map[bet.Code]uint64{}
 	book := &v.State.Book
 	book.budget = v.found.Budget
 	p.dropped.parse(v.found.Facts[ledger.FactAccuracy])
@@ -91,14 +97,17 @@ func (p *predictions) received(e *PredictionReceived) {
 		if p.v.store.Err() != nil {
 			code = bet.StoreUnavailable
 		}
-		p.rejected[code]++
+		p.reject(code, e.Polled)
 		p.v.PredictionRejected.Publish(PredictionRejected{Hotkey: e.Hotkey, ID: e.Submission.ID, Code: code, Message: code.Meaning()})
 		return
 	}
 	if old := book.Get(e.Hotkey, e.Submission.ID); old != nil {
 		if bet.Duplicate(&old.Prediction, e.Submission) {
 			p.stats.duplicates++
-			p.answer(answer{hotkey: e.Hotkey, id: old.ID, row: old, again: true})
+			if e.Polled {
+				p.polled.duplicates++
+			}
+			p.answer(answer{hotkey: e.Hotkey, id: old.ID, row: old, again: true, polled: e.Polled})
 		} else {
 			p.refuse(e, &bet.Reject{Code: bet.DuplicateConflict, Message: bet.DuplicateConflict.Meaning()})
 		}
@@ -128,7 +137,7 @@ func (p *predictions) received(e *PredictionReceived) {
 	spent := book.budget.Spent(e.Hotkey, day)
 	ledger.Budgets.Put(b, ledger.DayKey{Day: day, Hotkey: row.Hotkey}, &spent)
 	p.v.store.Commit(b)
-	p.answer(answer{hotkey: e.Hotkey, id: row.ID, row: row})
+	p.answer(answer{hotkey: e.Hotkey, id: row.ID, row: row, polled: e.Polled})
 }
 
 // full says whether too much waits for the disk to take more on.
@@ -137,7 +146,7 @@ func (p *predictions) full() bool {
 }
 
 func (p *predictions) refuse(e *PredictionReceived, r *bet.Reject) {
-	p.answer(answer{hotkey: e.Hotkey, id: e.Submission.ID, refusal: r})
+	p.answer(answer{hotkey: e.Hotkey, id: e.Submission.ID, refusal: r, polled: e.Polled})
 }
 
 // answer says a final word as soon as all that was committed before is durable.
@@ -169,14 +178,25 @@ func (p *predictions) durable(upTo store.Seq) {
 
 func (p *predictions) say(a *answer) {
 	if a.refusal != nil {
-		p.rejected[a.refusal.Code]++
+		p.reject(a.refusal.Code, a.polled)
 		p.v.PredictionRejected.Publish(PredictionRejected{Hotkey: a.hotkey, ID: a.id, Code: a.refusal.Code, Message: a.refusal.Message})
 		return
 	}
 	if !a.again {
 		p.stats.stored++
+		if a.polled {
+			p.polled.stored++
+		}
+		p.v.timings.confirmation.Add(p.v.loop.Now().Sub(a.row.Received))
 	}
 	p.v.PredictionStored.Publish(PredictionStored{Hotkey: a.hotkey, ID: a.id, Duplicate: a.again, Row: a.row})
+}
+
+func (p *predictions) reject(code bet.Code, polled bool) {
+	p.rejected[code]++
+	if polled {
+		p.polled.rejected[code]++
+	}
 }
 
 func (p *predictions) pool(row *ledger.Prediction) {

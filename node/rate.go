@@ -6,6 +6,11 @@ import "time"
 // long run, and a burst of it at once after a silence. Both are at least 1.
 type rate struct{ perSecond, burst int }
 
+// answerRate is how often one session is told that it goes beyond its rate. Such
+// an answer costs a signature, as much as taking the prediction would: what is
+// beyond this is dropped in silence, and sent again by its miner.
+var answerRate = rate{perSecond: 2, burst: 20}
+
 // bucket holds what a rate still allows, as the instant at which it will be full
 // again; the zero value is full. It is a token bucket without a clock of its own.
 type bucket struct{ full time.Time }

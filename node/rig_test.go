@@ -33,6 +33,7 @@ type rig struct {
 	nodes []*rigNode
 	ends  map[endKey]*rigEnd
 	conns wire.Conn
+	axons map[string]*rawPeer // addresses at which somebody answers who is no node
 
 	opener *wire.Opener
 
@@ -128,7 +129,7 @@ func (c *rigCommitter) flush() {
 
 // newRig makes a world with a chain on which validators hold stake and permits.
 func newRig(t testing.TB, change ...func(*mockchain.Config)) *rig {
-	r := &rig{t: t, w: sched.NewWorld(t0, 1), ends: map[endKey]*rigEnd{}, opener: &wire.Opener{Verifier: wire.Keyed{Key: rigKey}}}
+	r := &rig{t: t, w: sched.NewWorld(t0, 1), ends: map[endKey]*rigEnd{}, axons: map[string]*rawPeer{}, opener: &wire.Opener{Verifier: wire.Keyed{Key: rigKey}}}
 	cc := mockchain.Defaults(30, t0)
 	cc.Params.WeightsRateLimit = 10
 	cc.Params.ActivityCutoff = 5000
@@ -155,7 +156,7 @@ func newRig(t testing.TB, change ...func(*mockchain.Config)) *rig {
 func (r *rig) addValidator(name string, change ...func(*ValidatorConfig)) *rigNode {
 	i := len(r.nodes)
 	cfg := ValidatorConfig{Hotkey: hotkeyOf(name), Axon: chain.Axon{IP: fmt.Sprintf("198.51.100.%d", i+1), Port: 8091},
-		FeedInterval: 10 * time.Minute, ScoringInterval: 20 * time.Minute, MetagraphInterval: 5 * time.Minute}
+		FeedInterval: 10 * time.Minute, ClosingLead: -1, ScoringInterval: 20 * time.Minute, MetagraphInterval: 5 * time.Minute}
 	for _, f := range change {
 		f(&cfg)
 	}
@@ -171,6 +172,9 @@ func (r *rig) addMiner(name string, m model.Model, change ...func(*MinerConfig))
 		f(&cfg)
 	}
 	n := &rigNode{rig: r, name: name, signer: rigSigner(name), miner: &cfg, model: func() model.Model { return m }}
+	if cfg.Axon != (chain.Axon{}) {
+		n.address = addressOf(cfg.Axon)
+	}
 	r.nodes = append(r.nodes, n)
 	n.start()
 	return n
@@ -335,7 +339,7 @@ func (n *rigNode) chainPort(q chain.Request, reply func(sched.Result[chain.Reply
 		}
 		p := n.chain.Submit(n.w.Now(), q)
 		wait := time.Duration(0)
-		if p.Code == chain.OK && q.Op != chain.OpSync {
+		if p.Code == chain.OK && q.Op != chain.OpSync && q.Op != chain.OpReadWeights {
 			wait = max(n.chain.TimeOf(p.Included).Sub(n.w.Now()), 0)
 		}
 		n.w.After(wait, sched.Func(func() { reply(sched.Result[chain.Reply]{Res: p}) }))
@@ -423,7 +427,13 @@ type endKey struct {
 
 func (r *rig) deliver(to *rigEnd, ev wire.Event) {
 	if to.raw != nil {
-		r.w.After(rigLatency, sched.Func(func() { to.raw.got = append(to.raw.got, ev) }))
+		r.w.After(rigLatency, sched.Func(func() {
+			to.raw.got = append(to.raw.got, ev)
+			if to.raw.reply != nil && ev.Kind == wire.Received {
+				to.raw.end = to
+				r.pass(to, to.raw.reply(&ev.Message))
+			}
+		}))
 		return
 	}
 	if to.node.loop == nil || to.life != to.node.life {
@@ -448,7 +458,7 @@ func (r *rig) cut(e *rigEnd, reason string) {
 
 // connect makes a connection to a validator, if it is up.
 func (r *rig) connect(a *rigEnd, to *rigNode) bool {
-	if to == nil || to.v == nil {
+	if to == nil || to.loop == nil {
 		return false
 	}
 	r.conns++
@@ -476,8 +486,16 @@ func (x *rigNet) Dial(c wire.Conn, address string) {
 	n := (*rigNode)(x)
 	e := &rigEnd{key: endKey{n.name, c}, node: n, life: n.life}
 	n.w.After(rigLatency, sched.Func(func() {
-		i := slices.IndexFunc(n.nodes, func(h *rigNode) bool { return h.address == address })
+		_, host, ok := strings.Cut(address, "://")
+		if !ok {
+			host = address
+		}
+		i := slices.IndexFunc(n.nodes, func(h *rigNode) bool { return h.address == host })
 		if n.life != e.life {
+			return
+		}
+		if raw := n.axons[host]; raw != nil {
+			raw.accept(e)
 			return
 		}
 		if i < 0 || !n.connect(e, n.nodes[i]) {
@@ -501,6 +519,33 @@ type rawPeer struct {
 	nonces wire.Nonces
 	end    *rigEnd
 	got    []wire.Event
+	reply  func(*wire.Message) []byte // to what comes over connections that it accepts
+}
+
+// axon lets somebody who is no node answer polls at an address, which it
+// announces on the chain.
+func (r *rig) axon(name string, reply func(*wire.Message) []byte) *rawPeer {
+	p := &rawPeer{rig: r, signer: rigSigner(name), reply: reply}
+	a := chain.Axon{IP: fmt.Sprintf("198.51.101.%d", len(r.axons)+1), Port: 8091}
+	r.axons[addressOf(a)] = p
+	r.announce(name, a)
+	return p
+}
+
+// announce has the chain show an axon.
+func (r *rig) announce(name string, a chain.Axon) {
+	if reply := r.chain.Submit(r.w.Now(), chain.Request{Op: chain.OpServeAxon, Hotkey: hotkeyOf(name), Axon: a}); reply.Code != chain.OK {
+		r.t.Fatalf("serve_axon of %s: %s", name, reply.Code)
+	}
+}
+
+// accept makes the other end of a connection that a node dials.
+func (p *rawPeer) accept(e *rigEnd) {
+	p.conns++
+	b := &rigEnd{key: endKey{"", p.conns}, raw: p, peer: e, open: true}
+	e.peer, e.open = b, true
+	p.ends[e.key], p.ends[b.key] = e, b
+	p.deliver(e, wire.Event{Kind: wire.Opened})
 }
 
 // peer connects somebody to a validator.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
@@ -37,6 +38,7 @@ type scoring struct {
 	scope *sched.Scope
 	task  *sched.Task
 	run   *sched.Run
+	began time.Time // of the round
 	late  *sched.Timer
 
 	settled map[bet.GameID]bet.Day   // the day a game's result belongs to
@@ -154,7 +156,7 @@ func (c *scoring) rescored() int { return max(1, (c.v.cfg.Scheme.RescoreHours+23
 
 // begin pins what a round works on.
 func (c *scoring) begin(run *sched.Run) {
-	c.run = run
+	c.run, c.began = run, c.v.loop.Now()
 	c.stats.rounds++
 	r := &c.round
 	r.meta = c.v.State.Meta
@@ -511,6 +513,7 @@ func (c *scoring) publish() {
 		}
 	}
 	c.v.State.Round = &e
+	c.v.timings.scoring.Add(c.v.loop.Now().Sub(c.began))
 	c.v.ScoringComplete.Publish(e)
 }
 

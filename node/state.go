@@ -9,6 +9,8 @@ import (
 	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/ledger"
+	"bettensor/node/score"
+	"bettensor/node/wire"
 )
 
 // State is what the services of a node share. Each field has one service that
@@ -17,6 +19,9 @@ type State struct {
 	// Meta is the newest metagraph, nil before the first sync. Metagraph writes.
 	Meta  *chain.Metagraph
 	slots map[chain.Hotkey]chain.UID
+
+	// Sessions that stand, by the peer's hotkey. Communication writes.
+	Sessions map[chain.Hotkey]wire.Conn
 
 	// Games by id; a game is replaced, never changed. Games writes.
 	Games   map[bet.GameID]*bet.Game
@@ -37,7 +42,7 @@ type State struct {
 }
 
 func newState() State {
-	return State{Scores: Scores{byHotkey: map[chain.Hotkey]*history{}}, Games: map[bet.GameID]*bet.Game{}, Book: Book{
+	return State{Scores: Scores{byHotkey: map[chain.Hotkey]*history{}}, Games: map[bet.GameID]*bet.Game{}, Sessions: map[chain.Hotkey]wire.Conn{}, Book: Book{
 		byID: map[ledger.IDKey]*ledger.Prediction{}, byGame: map[bet.GameID][]*ledger.Prediction{}}}
 }
 
@@ -243,6 +248,20 @@ func (s *Scores) hotkeys() []chain.Hotkey {
 	}
 	slices.Sort(out)
 	return out
+}
+
+// daysSettled counts the days with settled predictions among those that tiers
+// look at.
+func (s *Scores) daysSettled(today bet.Day) int {
+	seen := map[bet.Day]bool{}
+	for h, x := range s.byHotkey { // order cannot matter: days are counted
+		for i, d := range x.days {
+			if h != "" && d > today-score.Ring && d <= today && x.rows[i].Settled > 0 {
+				seen[d] = true
+			}
+		}
+	}
+	return len(seen)
 }
 
 // anySettled says whether a game was settled on a day.

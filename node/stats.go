@@ -14,32 +14,41 @@ import (
 
 // ServiceStats are one service's figures: counters by name, in a fixed order.
 type ServiceStats struct {
-	Name   string
-	State  string // ok, degraded, down, rebuilding
-	Reason string // why not ok
-	Counts []Count
+	Name   string `json:"name"`
+	State  string `json:"state"`            // ok, degraded, down, rebuilding
+	Reason string `json:"reason,omitempty"` // why not ok
+	Counts Counts `json:"counts"`
 	// Accuracy of the predictions the service knows; nil where it knows none.
-	Accuracy *Accuracy
-}
-
-// Count is one counter or gauge.
-type Count struct {
-	Name  string
-	Value uint64
+	Accuracy *Accuracy `json:"accuracy,omitempty"`
+	// Weights of a validator and the chain's; only the Weights service has them.
+	Weights *WeightsReport `json:"weights,omitempty"`
 }
 
 // Stats are a node's figures at one instant.
 type Stats struct {
-	At       time.Time
-	Services []ServiceStats
-	Topics   []bus.TopicStats
-	Tasks    []sched.TaskStats
-	Panics   uint64
+	At       time.Time         `json:"at"`
+	Services []ServiceStats    `json:"services"`
+	Topics   []bus.TopicStats  `json:"topics"`
+	Tasks    []sched.TaskStats `json:"tasks"`
+	Timings  []Timing          `json:"timings"`
+	Panics   uint64            `json:"panics"`
+	Alarms   []Alarm           `json:"alarms"` // those raised now
+}
+
+// Service returns a service's figures, the zero value where there is no such
+// service.
+func (s *Stats) Service(name string) ServiceStats {
+	for i := range s.Services {
+		if s.Services[i].Name == name {
+			return s.Services[i]
+		}
+	}
+	return ServiceStats{}
 }
 
 // Stats returns the figures of every service, topic and task. Call it on the loop.
 func (c *core) Stats() Stats {
-	s := Stats{At: c.loop.Now(), Topics: c.bus.Stats(), Tasks: c.loop.Tasks()}
+	s := Stats{At: c.loop.Now(), Topics: c.bus.Stats(), Tasks: c.loop.Tasks(), Timings: c.timings.list(), Alarms: c.alarms.List()}
 	for _, h := range c.services {
 		s.Services = append(s.Services, h.Stats())
 	}
@@ -66,17 +75,19 @@ func (c *core) ownStats() ServiceStats {
 
 // Accuracy of settled predictions.
 type Accuracy struct {
-	Settled, Won, Pushed uint64
+	Settled uint64 `json:"settled"`
+	Won     uint64 `json:"won"`
+	Pushed  uint64 `json:"pushed"`
 	// WinRate is won / (won + lost).
-	WinRate float64
+	WinRate float64 `json:"win_rate"`
 	// Brier is the mean of (p − outcome)², p being the confidence given, or the
 	// inverse of the odds taken where none was.
-	Brier float64
+	Brier float64 `json:"brier"`
 	// CLV is the mean of odds taken / closing odds − 1, over those whose closing
 	// odds are known.
-	CLV float64
+	CLV float64 `json:"clv"`
 	// ROI is profit / wager over all of them.
-	ROI float64
+	ROI float64 `json:"roi"`
 }
 
 // accuracy sums what Accuracy is made of.
@@ -170,8 +181,31 @@ func (m *metagraph) Stats() ServiceStats {
 func (g *games) Stats() ServiceStats {
 	s := ServiceStats{Name: g.name(), Counts: []Count{
 		{"known", uint64(len(g.v.State.Games))}, {"polls", g.stats.polls}, {"changed", g.stats.changed}, {"refused", g.stats.refused}, {"refused_ahead", g.stats.ahead}, {"forgotten", g.stats.forgotten}}}
+	hours, day, older := g.unsettled()
+	s.Counts = append(s.Counts, Count{"unsettled_3h", hours}, Count{"unsettled_1d", day}, Count{"unsettled_older", older})
 	s.State, s.Reason = health(g.stats.polls > 0 && g.lastErr == "", cmp.Or(g.lastErr, "not polled yet"))
 	return s
+}
+
+// unsettled counts the games that have begun and have no result: less than three
+// hours ago, which is a match and its report, less than a day ago, and before.
+func (g *games) unsettled() (hours, day, older uint64) {
+	now := g.v.loop.Now()
+	// order cannot matter: they are counted
+	for _, x := range g.v.State.Games {
+		if x.Resulted() || x.Status == bet.Postponed || x.Start.After(now) {
+			continue
+		}
+		switch age := now.Sub(x.Start); {
+		case age < 3*time.Hour:
+			hours++
+		case age < 24*time.Hour:
+			day++
+		default:
+			older++
+		}
+	}
+	return hours, day, older
 }
 
 func (c *communication) Stats() ServiceStats {
@@ -198,6 +232,12 @@ func (p *predictions) Stats() ServiceStats {
 			s.Counts = append(s.Counts, Count{"rejected_" + string(code), n})
 		}
 	}
+	s.Counts = append(s.Counts, Count{"polled_stored", p.polled.stored}, Count{"polled_duplicates", p.polled.duplicates})
+	for _, code := range bet.Codes() {
+		if n := p.polled.rejected[code]; n > 0 {
+			s.Counts = append(s.Counts, Count{"polled_rejected_" + string(code), n})
+		}
+	}
 	if p.full() {
 		s.State, s.Reason = "degraded", "the store is slow: new predictions are pushed back"
 	}
@@ -205,9 +245,12 @@ func (p *predictions) Stats() ServiceStats {
 }
 
 func (w *weights) Stats() ServiceStats {
-	s := ServiceStats{Name: w.name(), Counts: []Count{
+	s := ServiceStats{Name: w.name(), Weights: w.report(), Counts: []Count{
 		{"planned", w.stats.planned}, {"set", w.stats.set}, {"refused", w.stats.refused}, {"unsent", w.stats.unsent},
-		{"unknown", w.stats.unknown}, {"resolved", w.stats.resolved}, {"held_by_rate_limit", w.stats.held}, {"last_update", uint64(w.update)}}}
+		{"unknown", w.stats.unknown}, {"resolved", w.stats.resolved}, {"held_by_rate_limit", w.stats.held}, {"read_back", w.stats.read}, {"last_update", uint64(w.update)}}}
+	for o, n := range w.epochs.counts {
+		s.Counts = append(s.Counts, Count{"epochs_" + EpochOutcome(o).String(), n})
+	}
 	why := cmp.Or(w.standing, w.refusal)
 	s.State, s.Reason = health(why == "", why)
 	return s

@@ -19,8 +19,8 @@ type totals struct {
 
 // Totals are counters since the store was made, this run included.
 type Totals struct {
-	Set    string // "tasks", "events", "panics"
-	Counts []Count
+	Set    string `json:"set"` // "tasks", "events", "panics"
+	Counts Counts `json:"counts"`
 }
 
 // Totals returns the counters that survive restarts: of tasks, of events and of

@@ -17,6 +17,7 @@ import (
 	"bettensor/bus"
 	"bettensor/node/ledger"
 	"bettensor/node/wire"
+	"bettensor/node/wire/synapse"
 	"bettensor/sched"
 )
 
@@ -24,12 +25,13 @@ import (
 // weights on the chain.
 //
 //	frame ─► Communication: freshness, nonce, registered?  ─► prediction_received
+//	reply ─► Poll:          who was dialled, bound?         ─► prediction_received
 //	      ─► Predictions:   admit, commit                  ─► (durable) prediction_stored | prediction_rejected
-//	      ─► Communication: confirmation to the miner
+//	      ─► Communication, Poll: confirmation to the miner
 //	feed  ─► Games:         merge, commit                  ─► (durable) games_updated, game_settled
 //	      ─► Communication: broadcast;  Predictions: settle ─► prediction_settled
 //	      ─► Scoring:       rounds, in slices               ─► scoring_complete
-//	      ─► Weights:       intent, commit, (durable) set   ─► weights_set | weights_failed
+//	      ─► Weights:       intent, commit, (durable) set   ─► weights_set | weights_failed, weights_epoch
 type Validator struct {
 	*core
 	cfg   ValidatorConfig
@@ -43,9 +45,14 @@ type Validator struct {
 	ScoringComplete    *bus.Topic[ScoringComplete]
 	WeightsSet         *bus.Topic[WeightsSet]
 	WeightsFailed      *bus.Topic[WeightsFailed]
+	WeightsEpoch       *bus.Topic[WeightsEpoch]
 
-	opened time.Time       // when this run began to take authentications, on the wall clock
-	auths  wire.AuthNonces // of this run; a rebuild of Communication does not forget them
+	opened  time.Time       // when this run began to take authentications, on the wall clock
+	auths   wire.AuthNonces // of this run; a rebuild of Communication does not forget them
+	calls   synapse.Nonces  // of the requests to axons; a rebuild of Poll does not forget them
+	born    time.Time       // when this run began
+	foreign string          // why another process is believed to hold our key; until a restart
+	strange uint64          // extrinsics that this node is not known to have sent, when last counted
 
 	found *ledger.Validator // what the store held; dropped once the services have it
 }
@@ -55,11 +62,14 @@ type Validator struct {
 // is replayed.
 func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wire.Opener) (*Validator, error) {
 	cfg.fill()
+	if err := cfg.WeightsFallback.valid(); err != nil {
+		return nil, err
+	}
 	found, err := ledger.LoadValidator(p.Store.Snapshot)
 	if err != nil {
 		return nil, err
 	}
-	v := &Validator{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(), found: found}
+	v := &Validator{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(), found: found, born: l.Now()}
 	if err := v.State.Scores.load(found); err != nil {
 		return nil, err
 	}
@@ -73,6 +83,7 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	v.ScoringComplete = bus.NewTopic[ScoringComplete](b, "scoring_complete")
 	v.WeightsSet = bus.NewTopic[WeightsSet](b, "weights_set")
 	v.WeightsFailed = bus.NewTopic[WeightsFailed](b, "weights_failed")
+	v.WeightsEpoch = bus.NewTopic[WeightsEpoch](b, "weights_epoch")
 
 	// The order is that of the data's way; it is also the order in which events
 	// of one topic reach the services.
@@ -81,15 +92,16 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 		v.State.setMeta(found.Metagraph, true)
 	}
 	v.add("metagraph", rebuildable, func(s *sched.Scope) service {
-		return newMetagraph(v.core, s, &v.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid, axon: cfg.Axon})
+		return newMetagraph(v.core, s, &v.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid, axon: cfg.axon(), blockTime: cfg.BlockTime, foreign: v.foreignCount})
 	})
 	v.add("games", 0, func(s *sched.Scope) service { return newGames(v, s) })
-	v.add("communication", rebuildable|talker, func(s *sched.Scope) service { return newCommunication(v, s) })
+	v.add("communication", rebuildable|accepts, func(s *sched.Scope) service { return newCommunication(v, s) })
 	v.add("predictions", 0, func(s *sched.Scope) service { return newPredictions(v, s) })
 	v.add("scoring", rebuildable, func(s *sched.Scope) service { return newScoring(v, s) })
 	v.add("weights", rebuildable, func(s *sched.Scope) service { return newWeights(v, s) })
 	v.add("database", rebuildable, func(s *sched.Scope) service { return newDatabase(v.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
 	v.add("status", rebuildable, func(s *sched.Scope) service { return newStatus(v.core, s, cfg.StatusInterval) })
+	v.add("poll", rebuildable|dials, func(s *sched.Scope) service { return newPoll(v, s) })
 	v.found = nil
 	return v, nil
 }

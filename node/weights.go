@@ -30,18 +30,28 @@ const (
 	// maxRefusals of one class in a row before the next try waits for a new
 	// round: retrying a refusal that does not pass is noise on the chain.
 	maxRefusals = 3
+	// maxReadWait is the longest wait, in blocks, between two looks for weights that
+	// are to stand on the chain by now.
+	maxReadWait = 16
+	// sameWeights is the total variation up to which what was read back is what was
+	// sent: the chain scales values again, and rounds.
+	sameWeights = 1e-4
 )
 
 // weights is the validator's Weights service: a state machine per set.
 //
 // scoring_complete ─► moved, or too old? due? ─► Planned, commit ─► (durable) chain
 //
-//	─► Included ─► weights_set
-//	─► Refused  ─► weights_failed: wait, resync or alert by the refusal's class
-//	─► unknown  ─► read the chain until it shows our update, or the era is over
+//	─► InBlock ─► read back from finalised state ─► Included ─► weights_set
+//	─► Refused ─► weights_failed: wait, resync or alert by the refusal's class
+//	─► unknown ─► read the chain until it shows our update, or the era is over
 //
-// With commit-reveal the first extrinsic is a hash (Committed) and the weights
-// follow when the chain's reveal epoch has come.
+// With commit-reveal the first extrinsic is a commit (Committed). Where the chain
+// opens timelocks, it reveals by itself and the weights are read back when that
+// is due; where it wants a hash, the reveal follows when its epoch has come, and
+// goes the same way as weights in the clear. docs/weights.md has the picture.
+//
+// What came of each epoch of the chain is weights_epoch: see epoch.go.
 type weights struct {
 	idle
 	named
@@ -52,19 +62,33 @@ type weights struct {
 	target *ScoringComplete
 	number uint64
 	last   *ledger.WeightRow // newest Included
-	now    *ledger.WeightRow // Planned or Committed, not over
+	now    *ledger.WeightRow // the open one: Planned, Committed or InBlock
 	seq    store.Seq         // commit of now's plan, until durable
-	sent   bool
-	doubt  bool // outcome of what was sent is unknown
-	reveal bool // what was sent is the reveal
-	maybe  bool // the reveal may have been carried out: an earlier try's outcome is unknown
-	failed int  // refusals in a row
-	unsent int  // tries in a row that did not reach the chain
+	sent   bool              // a request of now is under way
+	doubt  bool              // outcome of what was sent is unknown
+	reveal bool              // what was sent is the reveal
+	maybe  bool              // the reveal may have been carried out: an earlier try's outcome is unknown
+	failed int               // refusals in a row
+	unsent int               // tries in a row that did not reach the chain
+	reads  int               // looks in a row that did not find now's weights
 	began  time.Time
 	hold   time.Time // no new plan before
 	reread bool      // and then not before the metagraph was read again
-	update chain.Block
-	stats  struct{ planned, set, refused, unsent, unknown, resolved, held, forgotten uint64 }
+	stats  struct {
+		planned, set, refused, unsent, unknown, resolved, held, forgotten, read uint64
+	}
+
+	update chain.Block // newest update of ours that we know of
+	looked bool        // the chain's word on it was heard once in this run
+	slot   chain.Block // when the slot we know of was registered
+	proved bool        // the ledger holds a set that was made from a round
+	older  bool        // the chain shows a set that the ledger knows nothing of
+
+	shown   chain.Weights // what the chain had when it was read last
+	shownAt chain.Block   // 0 before that
+	asked   bool          // a read beside any set is under way
+
+	epochs epochs
 
 	standing string // why nothing can be set: no slot, no permit, weights that fit nothing
 	refusal  string // why the chain refused last; until it accepts
@@ -74,17 +98,18 @@ func newWeights(v *Validator, s *sched.Scope) *weights {
 	w := &weights{named: "weights", v: v, scope: s, target: v.State.Round, began: v.loop.Now()}
 	w.port = chainPort(s, v.ports, v.cfg.ChainDeadline, w.done)
 	w.due = s.Timer("weights-due", w.consider)
+	w.epochs.timer = s.Timer("weights-epoch", w.consider)
 	rows := v.State.Weights
 	for i := range rows {
 		row := rows[i]
 		w.number = row.Number
-		switch row.Phase {
-		case ledger.Included:
+		w.proved = w.proved || !row.Fallback
+		w.update = max(w.update, row.Updated())
+		switch {
+		case row.Phase == ledger.Included:
 			w.last = &row
-			if len(row.Salt) == 0 { // a reveal is no update
-				w.update = max(w.update, row.Block)
-			}
-		case ledger.Planned, ledger.Committed:
+			w.epochs.took(&row.WeightSet)
+		case row.Phase.Open():
 			w.now = &row
 			w.sent, w.doubt = row.Phase == ledger.Planned, row.Phase == ledger.Planned
 			w.maybe = row.Phase == ledger.Committed
@@ -109,16 +134,29 @@ func (w *weights) start() {
 	}
 }
 
-// look resolves an unknown outcome from the chain's own state.
+// look takes in what the newest metagraph shows of our slot: it resolves an
+// unknown outcome, and notices updates that are not ours.
 func (w *weights) look() {
+	meta := w.v.State.Meta
 	uid, ok := w.v.State.UID(w.v.hotkey)
-	if !ok || w.v.State.Meta == nil {
+	if !ok || meta == nil {
 		return
 	}
-	meta := w.v.State.Meta
-	if shown := meta.Neurons[uid].LastUpdate; shown > w.update {
+	slot := &meta.Neurons[uid]
+	if shown := slot.LastUpdate; shown > w.update {
+		if w.looked && slot.RegisteredAt == w.slot && !w.explains(slot) {
+			w.v.foreignKey(fmt.Sprintf("weights of our hotkey changed in block %d, and this node did not send them", shown))
+		}
 		w.update = shown
 	}
+	if !w.looked && !w.proved {
+		before := slot.LastUpdate // when this store had set nothing yet
+		if rows := w.v.State.Weights; len(rows) > 0 {
+			before = rows[0].Head
+		}
+		w.older = before > slot.RegisteredAt
+	}
+	w.looked, w.slot = true, slot.RegisteredAt
 	if w.now == nil || !w.doubt {
 		return
 	}
@@ -126,7 +164,7 @@ func (w *weights) look() {
 	case w.update > w.now.Head:
 		w.stats.resolved++
 		w.doubt = false
-		w.accepted(w.update)
+		w.accepted(w.update, chain.Reply{})
 	case meta.At.After(w.now.Planned.Add(eraBlocks*w.v.cfg.BlockTime + commitDeadline + w.v.cfg.ChainDeadline)):
 		// Planned, on disk, signed: each may have taken its time. Then no block
 		// could take it any more, and this one shows that none has.
@@ -136,28 +174,66 @@ func (w *weights) look() {
 	}
 }
 
+// explains says whether an update that the chain shows is one that this node may
+// have caused: by what it has sent and does not know the outcome of, by a
+// timelock that the chain opens, or by its registration.
+func (w *weights) explains(slot *chain.Neuron) bool {
+	switch {
+	case w.v.cfg.Shadow: // another process sets weights: that is why
+		return true
+	case slot.LastUpdate <= slot.RegisteredAt:
+		return true
+	case w.now == nil:
+		return false
+	case w.now.Phase == ledger.Planned:
+		return w.sent || w.doubt
+	}
+	// A reveal counts as an update where commit-reveal was switched off meanwhile.
+	return w.now.Sealed && slot.LastUpdate >= w.now.RevealAt
+}
+
 // consider decides whether something is to be done now, and when to look again.
 func (w *weights) consider() {
 	meta := w.v.State.Meta
 	uid, registered := w.v.State.UID(w.v.hotkey)
+	w.v.alarms.Set(AlarmNotRegistered, meta != nil && !registered, "our hotkey holds no slot in the subnet")
 	if meta == nil || !registered {
 		w.standing = "not registered on the subnet"
+		if meta != nil {
+			w.turn(meta)
+		}
 		return
 	}
 	w.standing = ""
+	permit := meta.Neurons[uid].Permit || meta.Owner == w.v.hotkey // the owner's hotkey needs none
+	w.v.alarms.Set(AlarmNoPermit, !permit, "our hotkey holds no validator permit")
 	head := w.v.State.Head(w.v.loop.Now(), w.v.cfg.BlockTime)
+	switch {
+	case w.v.foreign != "":
+		w.standing = w.v.foreign
+	case !permit:
+		w.standing = "no validator permit"
+	}
+	w.turn(meta)
+	if w.v.cfg.Shadow || w.v.foreign != "" {
+		return
+	}
 	if w.now != nil {
 		switch {
 		case w.doubt:
 			w.v.refresh()
 			w.again(2)
-		case w.now.Phase == ledger.Committed && !w.sent:
+		case w.sent:
+		case w.now.Phase == ledger.InBlock:
+			w.readBack()
+		case w.now.Phase == ledger.Committed && w.now.Sealed:
+			w.awaitReveal(meta, head)
+		case w.now.Phase == ledger.Committed:
 			w.considerReveal(meta, head)
 		}
 		return
 	}
-	if !meta.Neurons[uid].Permit {
-		w.standing = "no validator permit"
+	if !permit {
 		return
 	}
 	if now := w.v.loop.Now(); now.Before(w.hold) {
@@ -169,59 +245,140 @@ func (w *weights) consider() {
 		w.v.refresh() // and then we are here again
 		return
 	}
-	want, ok := w.want(meta, head)
-	if !ok {
+	want, fallback, ok := w.want(meta, head)
+	if !ok || w.failed >= maxRefusals {
 		return
 	}
-	if limit := chain.Block(meta.Params.WeightsRateLimit); w.update > 0 && head < w.update+limit {
+	if next := w.nextBlock(meta); head < next {
 		w.stats.held++
-		w.again(w.update + limit - head)
+		w.epochs.note(HeldEpoch, "the rate limit has not passed")
+		w.again(next - head)
 		return
 	}
-	w.plan(meta, want)
+	w.plan(meta, want, fallback)
+}
+
+// nextBlock is the first block that may take weights of ours.
+func (w *weights) nextBlock(meta *chain.Metagraph) chain.Block {
+	if w.update == 0 {
+		return 0
+	}
+	return w.update + chain.Block(meta.Params.WeightsRateLimit)
 }
 
 // want is what should stand on the chain, if that is worth an extrinsic.
-func (w *weights) want(meta *chain.Metagraph, head chain.Block) (chain.Weights, bool) {
+func (w *weights) want(meta *chain.Metagraph, head chain.Block) (_ chain.Weights, fallback, ok bool) {
+	old := w.old(meta, head)
+	if w.nothing() != "" {
+		// A first round gets its time.
+		if !old || w.target == nil && w.v.loop.Now().Sub(w.began) < 2*w.v.cfg.ScoringInterval {
+			return chain.Weights{}, true, false
+		}
+		want, ok := w.fallback(meta)
+		return want, true, ok
+	}
+	next, ok := w.ideal(meta)
+	if !ok || w.last != nil && !old && chain.TotalVariation(w.last.Weights, next) <= w.v.cfg.WeightsMove {
+		return chain.Weights{}, false, false
+	}
+	return next, false, true
+}
+
+// old says whether what stands on the chain will soon no longer count.
+func (w *weights) old(meta *chain.Metagraph, head chain.Block) bool {
 	age := w.v.cfg.WeightsMaxAge
 	if age == 0 {
 		age = chain.Block(meta.Params.ActivityCutoff) / 2
 	}
-	old := w.last != nil && age > 0 && head >= w.update+age
-	if w.failed >= maxRefusals {
-		return chain.Weights{}, false
+	switch {
+	case age == 0:
+		return false
+	case w.update > 0:
+		return head >= w.update+age
 	}
-	if w.target == nil || len(w.target.Weights) == 0 {
-		// Nobody is eligible, or rounds fail: the last weights stand, and are set
-		// again before the chain counts us as inactive. A first round gets its time.
-		if !old || w.target == nil && w.v.loop.Now().Sub(w.began) < 2*w.v.cfg.ScoringInterval {
-			return chain.Weights{}, false
+	return w.v.loop.Now().Sub(w.began) >= time.Duration(age)*w.v.cfg.BlockTime
+}
+
+// nothing says why there is nothing to score, "" where the newest round stands
+// for itself.
+//
+// A store that is new, or was restored empty, while the chain shows that the
+// hotkey has set weights before, knows less than what stands there. Its rounds
+// count once it holds settled predictions of as many days as the shortest window
+// of the scheme: then the lowest tier, at least, is judged as elsewhere.
+func (w *weights) nothing() string {
+	switch {
+	case w.target == nil:
+		return "no round is complete yet"
+	case len(w.target.Weights) == 0:
+		if w.target.Reason != "" {
+			return w.target.Reason
 		}
-		return w.stillTheirs(meta)
+		return "nobody is eligible"
+	case w.older && !w.proved:
+		want := w.v.cfg.WeightsMinDays
+		if have := w.v.State.Scores.daysSettled(bet.DayOf(w.v.loop.Now())); have < want {
+			return fmt.Sprintf("the store holds settled predictions of %d days, want %d: an earlier one has set weights and knew more", have, want)
+		}
 	}
-	// A slot that changed hands since the round must not inherit its weight.
-	uids := make([]chain.UID, 0, len(w.target.UIDs))
-	shares := make([]float64, 0, len(w.target.UIDs))
+	return ""
+}
+
+// owed is the newest round's weights. They were given to hotkeys: a slot that
+// changed hands since must not inherit them.
+func (w *weights) owed() (uids []chain.UID, shares []float64) {
+	uids = make([]chain.UID, 0, len(w.target.UIDs))
+	shares = make([]float64, 0, len(w.target.UIDs))
 	for i, h := range w.target.Hotkeys {
 		if uid, ok := w.v.State.UID(h); ok && uid == w.target.UIDs[i] && w.target.Weights[i] > 0 {
 			uids, shares = append(uids, uid), append(shares, w.target.Weights[i])
 		}
 	}
-	next, ok := w.quantise(meta, uids, shares)
-	if !ok || w.last != nil && !old && chain.TotalVariation(w.last.Weights, next) <= w.v.cfg.WeightsMove {
-		return chain.Weights{}, false
-	}
-	return next, true
+	return uids, shares
 }
 
-// stillTheirs is the last weights without the slots that were given to somebody
-// else since.
-func (w *weights) stillTheirs(meta *chain.Metagraph) (chain.Weights, bool) {
+// ideal is the newest round's weights in the chain's form.
+func (w *weights) ideal(meta *chain.Metagraph) (chain.Weights, bool) {
+	uids, shares := w.owed()
+	return w.quantise(meta, uids, shares)
+}
+
+// fallback is what to set where there is nothing to score.
+func (w *weights) fallback(meta *chain.Metagraph) (chain.Weights, bool) {
+	switch w.v.cfg.WeightsFallback {
+	case FallbackNone:
+		return chain.Weights{}, false
+	case FallbackOwner:
+		uid, ok := w.v.State.UID(meta.Owner)
+		if !ok || meta.Owner == w.v.hotkey {
+			w.standing = "nothing to score, and the subnet's owner holds no slot but ours: nothing to fall back to"
+			return chain.Weights{}, false
+		}
+		return w.quantise(meta, []chain.UID{uid}, []float64{1})
+	}
+	switch {
+	case w.last != nil:
+		set := w.last.Block
+		if w.last.Committed > 0 { // whoever came after the commit was not meant
+			set = w.last.Committed
+		}
+		return w.stillTheirs(meta, w.last.Weights, set)
+	case w.shownAt > 0:
+		return w.stillTheirs(meta, w.shown, w.update)
+	case w.older:
+		w.ask() // what stands there is ours, but only the chain still knows it
+	}
+	return chain.Weights{}, false
+}
+
+// stillTheirs is weights that were set in a block, without the slots that were
+// given to somebody else since.
+func (w *weights) stillTheirs(meta *chain.Metagraph, weights chain.Weights, set chain.Block) (chain.Weights, bool) {
 	var uids []chain.UID
 	var shares []float64
-	for i, uid := range w.last.Weights.UIDs {
-		if int(uid) < len(meta.Neurons) && meta.Neurons[uid].RegisteredAt <= w.last.Block {
-			uids, shares = append(uids, uid), append(shares, float64(w.last.Weights.Values[i]))
+	for i, uid := range weights.UIDs {
+		if int(uid) < len(meta.Neurons) && meta.Neurons[uid].RegisteredAt <= set {
+			uids, shares = append(uids, uid), append(shares, float64(weights.Values[i]))
 		}
 	}
 	return w.quantise(meta, uids, shares)
@@ -245,18 +402,23 @@ func (w *weights) quantise(meta *chain.Metagraph, uids []chain.UID, shares []flo
 	return q, true
 }
 
-func (w *weights) plan(meta *chain.Metagraph, want chain.Weights) {
+func (w *weights) plan(meta *chain.Metagraph, want chain.Weights, fallback bool) {
 	w.number++
 	w.stats.planned++
 	w.now = &ledger.WeightRow{Number: w.number, WeightSet: ledger.WeightSet{Planned: w.v.loop.Now(), Head: max(w.update, 0),
-		Weights: want, VersionKey: meta.Params.WeightsVersionKey, Phase: ledger.Planned}}
-	if meta.Params.CommitReveal {
+		Weights: want, VersionKey: meta.Params.WeightsVersionKey, Fallback: fallback, Phase: ledger.Planned}}
+	switch {
+	case meta.Params.CommitReveal && meta.Params.RevealVersion > 0:
+		w.now.Sealed = true
+	case meta.Params.CommitReveal:
 		salt := w.scope.Stream("salt")
 		for range 8 {
 			w.now.Salt = append(w.now.Salt, uint16(salt.Uint32()))
 		}
 	}
-	w.sent, w.doubt, w.reveal, w.maybe = false, false, false, false
+	w.proved = w.proved || !fallback
+	w.sent, w.doubt, w.reveal, w.maybe, w.reads = false, false, false, false, 0
+	w.epochs.now.Variation = chain.TotalVariation(w.standingWeights(), want)
 	w.seq = w.write()
 }
 
@@ -315,9 +477,16 @@ func (w *weights) durable(upTo store.Seq) {
 		return
 	}
 	w.seq = 0
+	if w.v.foreign != "" {
+		w.over(ledger.Refused, 0, chain.OK)
+		return
+	}
 	w.sent = true
 	r := chain.Request{Op: chain.OpSetWeights, Hotkey: w.v.hotkey, Weights: w.now.Weights, VersionKey: w.now.VersionKey}
-	if len(w.now.Salt) > 0 {
+	switch {
+	case w.now.Sealed:
+		r.Op = chain.OpCommitTimelocked
+	case len(w.now.Salt) > 0:
 		hash, err := chain.CommitHash(w.v.hotkey, chain.StorageIndex(w.v.cfg.Netuid, 0), w.now.Weights, w.now.Salt, w.now.VersionKey)
 		if err != nil {
 			w.standing = err.Error()
@@ -329,19 +498,24 @@ func (w *weights) durable(upTo store.Seq) {
 	w.port.Start(r)
 }
 
-func (w *weights) considerReveal(meta *chain.Metagraph, head chain.Block) {
-	epoch := func(b chain.Block) uint64 {
-		return (uint64(b) + uint64(w.v.cfg.Netuid) + 1) / (uint64(meta.Params.Tempo) + 1)
+// committedIn is the epoch of now's commit. A schedule that is state does not
+// tell later in which epoch a block lay, so it was kept; on the fixed one the
+// chain itself reckons by today's tempo.
+func (w *weights) committedIn(p *chain.Hyperparameters) uint64 {
+	if p.Stateful() {
+		return w.now.Epoch
 	}
-	due := epoch(w.now.Block) + meta.Params.RevealPeriod
-	switch now := epoch(head + 1); { // the next block is the first that can hold it
+	return p.Epoch(w.v.cfg.Netuid, w.now.Committed)
+}
+
+func (w *weights) considerReveal(meta *chain.Metagraph, head chain.Block) {
+	p := &meta.Params
+	due := w.committedIn(p) + p.RevealPeriod
+	switch now := p.Epoch(w.v.cfg.Netuid, head+1); { // the next block is the first that can hold it
 	case now < due:
-		first := due*(uint64(meta.Params.Tempo)+1) - uint64(w.v.cfg.Netuid) - 1
-		w.again(chain.Block(first) - head)
+		w.again(max(p.EpochStart(w.v.cfg.Netuid, due), head+2) - 1 - head)
 	case now > due:
-		w.refusal = "the reveal's epoch has passed: those weights are lost"
-		w.fail(chain.ExpiredWeightCommit, false, w.refusal)
-		w.over(ledger.Superseded, 0, chain.ExpiredWeightCommit)
+		w.lost("the reveal's epoch has passed: those weights are lost, and new ones are committed")
 	default:
 		w.sent, w.reveal = true, true
 		w.port.Start(chain.Request{Op: chain.OpRevealWeights, Hotkey: w.v.hotkey, Weights: w.now.Weights,
@@ -349,7 +523,132 @@ func (w *weights) considerReveal(meta *chain.Metagraph, head chain.Block) {
 	}
 }
 
-func (w *weights) done(_ sched.Ticket, _ chain.Request, r chain.Reply, err error) {
+// awaitReveal looks whether the chain has opened what is sealed, once that is
+// due. The chain tries for as long as the reveal's epoch lasts.
+func (w *weights) awaitReveal(meta *chain.Metagraph, head chain.Block) {
+	if at := w.revealAt(&meta.Params); head < at+1 {
+		w.again(at + 1 - head)
+		return
+	}
+	w.readBack()
+}
+
+// revealAt is the first block that can hold what now's timelock hides.
+func (w *weights) revealAt(p *chain.Hyperparameters) chain.Block {
+	if w.now.RevealAt > 0 {
+		return w.now.RevealAt
+	}
+	return p.EpochStart(w.v.cfg.Netuid, w.committedIn(p)+p.RevealPeriod)
+}
+
+// lost ends a commit that the chain does not reveal any more.
+func (w *weights) lost(why string) {
+	w.refusal = why
+	w.v.alarms.Raise(AlarmRevealMissed, why, "committed", w.now.Committed, "round", w.now.Round)
+	w.fail(chain.ExpiredWeightCommit, false, why)
+	w.epochs.note(MissedEpoch, why)
+	w.over(ledger.Superseded, 0, chain.ExpiredWeightCommit)
+	w.again(1)
+}
+
+// readBack asks what the chain holds of ours in its finalised state.
+func (w *weights) readBack() {
+	w.sent = true
+	w.stats.read++
+	w.port.Start(chain.Request{Op: chain.OpReadWeights, Hotkey: w.v.hotkey})
+}
+
+// ask reads what the chain holds without a set under way.
+func (w *weights) ask() {
+	if !w.asked {
+		w.asked = true
+		w.stats.read++
+		w.port.Start(chain.Request{Op: chain.OpReadWeights, Hotkey: w.v.hotkey})
+	}
+}
+
+// read takes what the chain holds, or no answer.
+func (w *weights) read(r chain.Reply, err error) {
+	heard := err == nil && r.Code == chain.OK
+	if heard {
+		w.shown, w.shownAt = r.Weights, max(r.Head, 1)
+	}
+	if w.asked {
+		w.asked = false
+		if w.v.cfg.Shadow {
+			w.compared(heard)
+		} else {
+			w.again(1)
+		}
+		return
+	}
+	if w.now == nil || !w.sent || w.v.State.Meta == nil {
+		return
+	}
+	w.sent = false
+	p := &w.v.State.Meta.Params
+	switch same := heard && chain.TotalVariation(w.now.Weights, r.Weights) <= sameWeights; {
+	case w.now.Phase == ledger.Committed: // sealed
+		if heard && same && r.Head >= w.revealAt(p) {
+			w.stands(r.Head)
+			return
+		}
+		if end := p.EpochStart(w.v.cfg.Netuid, p.Epoch(w.v.cfg.Netuid, w.revealAt(p))+1); heard && r.Head >= end {
+			w.lost("the chain did not reveal our timelocked weights in their epoch; new ones are committed")
+			return
+		}
+	case w.now.Phase == ledger.InBlock:
+		if heard && same && r.Head >= w.now.Block {
+			w.stands(w.now.Block)
+			return
+		}
+		if head := w.v.State.Head(w.v.loop.Now(), w.v.cfg.BlockTime); head >= w.now.Block+eraBlocks {
+			w.unconfirmed(heard)
+			return
+		}
+	}
+	w.reads++
+	w.again(chain.Block(min(1<<min(w.reads, 8), maxReadWait)))
+}
+
+// stands: the chain's finalised state holds now's weights.
+func (w *weights) stands(at chain.Block) {
+	w.over(ledger.Included, at, chain.OK)
+	w.stats.set++
+	w.v.alarms.Clear(AlarmRevealMissed)
+	w.epochs.set(&w.last.WeightSet, w.v.loop.Now())
+	w.v.WeightsSet.Publish(WeightsSet{Block: at, UIDs: len(w.last.Weights.UIDs)})
+	w.again(1)
+}
+
+// unconfirmed: a block was said to hold the weights, and after an era the
+// finalised state still does not, or could not be read. Where at least the
+// update is shown, and nobody has read anything else, that is taken for it.
+func (w *weights) unconfirmed(heard bool) {
+	at := w.now.Block
+	if uid, ok := w.v.State.UID(w.v.hotkey); ok && !heard && w.v.State.Meta.Neurons[uid].LastUpdate >= w.now.Updated() && len(w.now.Salt) == 0 {
+		w.stands(at)
+		return
+	}
+	why := fmt.Sprintf("block %d was to hold our weights, but the finalised state does not", at)
+	if !heard {
+		why = fmt.Sprintf("block %d was to hold our weights, but the finalised state cannot be read", at)
+	}
+	w.refusal = why
+	w.fail(chain.OK, true, why)
+	w.epochs.note(UnconfirmedEpoch, why)
+	w.over(ledger.Superseded, at, chain.OK)
+	w.again(1)
+}
+
+func (w *weights) done(_ sched.Ticket, q chain.Request, r chain.Reply, err error) {
+	if err == nil {
+		w.v.foreignCount(r.Foreign)
+	}
+	if q.Op == chain.OpReadWeights {
+		w.read(r, err)
+		return
+	}
 	if w.now == nil {
 		return
 	}
@@ -357,6 +656,7 @@ func (w *weights) done(_ sched.Ticket, _ chain.Request, r chain.Reply, err error
 	case errors.Is(err, sched.ErrUnknown):
 		w.stats.unknown++
 		w.fail(chain.OK, true, err.Error())
+		w.epochs.note(UnconfirmedEpoch, err.Error())
 		if w.reveal {
 			// A reveal leaves no mark in LastUpdate; sent again it is either
 			// taken or refused because it has been.
@@ -371,6 +671,7 @@ func (w *weights) done(_ sched.Ticket, _ chain.Request, r chain.Reply, err error
 		w.stats.unsent++
 		w.unsent++
 		w.fail(chain.OK, false, err.Error())
+		w.epochs.note(MissedEpoch, err.Error())
 		wait := chain.Block(min(1<<min(w.unsent, 30), maxHold))
 		w.sent = false
 		if !w.reveal {
@@ -383,37 +684,48 @@ func (w *weights) done(_ sched.Ticket, _ chain.Request, r chain.Reply, err error
 		w.refused(r.Code)
 	default:
 		w.failed, w.unsent, w.refusal = 0, 0, ""
-		w.accepted(r.Included)
+		w.accepted(r.Included, r)
 	}
 }
 
-// accepted: the chain holds what was sent last.
-func (w *weights) accepted(at chain.Block) {
+// accepted: a block holds what was sent last. r is the answer that said so, the
+// zero value where the chain's state did.
+func (w *weights) accepted(at chain.Block, r chain.Reply) {
+	w.sent, w.failed, w.refusal = false, 0, ""
+	w.v.alarms.Clear(AlarmWeightsRefused)
 	if !w.reveal { // which is no update
 		w.update = max(w.update, at)
 	}
-	if len(w.now.Salt) > 0 && w.now.Phase == ledger.Planned {
-		w.now.Phase, w.now.Block = ledger.Committed, at
-		w.sent = false
+	if r.Extrinsic != ([32]byte{}) {
+		w.now.Extrinsic = r.Extrinsic
+	}
+	if w.now.Phase == ledger.Planned && (w.now.Sealed || len(w.now.Salt) > 0) {
+		w.now.Phase, w.now.Committed = ledger.Committed, at
+		w.now.Round, w.now.RevealAt = r.Round, r.RevealAt
+		if meta := w.v.State.Meta; meta != nil {
+			w.now.Epoch = meta.Params.Epoch(w.v.cfg.Netuid, at)
+		}
 		w.write()
+		w.epochs.committed(&w.now.WeightSet)
 		w.consider()
 		return
 	}
-	w.over(ledger.Included, at, chain.OK)
-	w.stats.set++
-	w.v.WeightsSet.Publish(WeightsSet{Block: at, UIDs: len(w.last.Weights.UIDs)})
-	w.again(1)
+	w.now.Phase, w.now.Block, w.reads = ledger.InBlock, at, 0
+	w.reveal, w.maybe = false, false
+	w.write()
+	w.consider()
 }
 
 func (w *weights) refused(code chain.Code) {
 	if w.reveal && w.maybe && code == chain.NoWeightsCommitFound {
 		// Revealed by a request whose answer was lost: nothing is left to reveal.
-		w.failed, w.refusal = 0, ""
-		w.accepted(w.v.State.Head(w.v.loop.Now(), w.v.cfg.BlockTime))
+		w.accepted(w.v.State.Head(w.v.loop.Now(), w.v.cfg.BlockTime), chain.Reply{})
 		return
 	}
+	why := code.Meaning() + ": " + code.Advice()
 	w.stats.refused++
-	w.fail(code, false, code.Meaning()+": "+code.Advice())
+	w.fail(code, false, why)
+	w.epochs.refused(code, why)
 	if w.reveal && code.Class() == chain.Wait {
 		w.sent = false // until its epoch is over
 		w.again(1)
@@ -428,26 +740,37 @@ func (w *weights) refused(code chain.Code) {
 	switch code.Class() {
 	case chain.Wait: // the limit may have been another one than we knew
 		wait = max(wait, chain.Block(w.v.State.Meta.Params.WeightsRateLimit/4))
-	case chain.Resync, chain.SwitchPath, chain.Upgrade: // the version key is read again with the rest
+	case chain.Resync, chain.SwitchPath: // both are read again with the rest
+	case chain.Upgrade: // the version key too; a key above ours may be a mistake of a moment
+		w.v.alarms.Raise(AlarmWeightsRefused, string(code)+": "+why)
 	default:
 		w.failed = maxRefusals // a person must act; the next round tries once more
+		w.v.alarms.Raise(AlarmWeightsRefused, string(code)+": "+why)
+	}
+	if !code.Known() || code == chain.CallFiltered {
+		w.v.alarms.Raise(AlarmWeightsRefused, string(code)+": "+why)
 	}
 	w.reread = true
 	w.hold = w.v.loop.Now().Add(time.Duration(wait) * w.v.cfg.BlockTime)
 	w.again(wait)
 }
 
+// over ends the open set.
 func (w *weights) over(phase ledger.Phase, at chain.Block, code chain.Code) {
 	w.now.Phase, w.now.Block, w.now.Code = phase, at, code
 	w.write()
 	if phase == ledger.Included {
 		w.last = w.now
 	}
-	w.now, w.sent, w.reveal, w.maybe = nil, false, false, false
+	w.now, w.sent, w.reveal, w.maybe, w.doubt = nil, false, false, false, false
 }
 
 func (w *weights) fail(code chain.Code, unknown bool, message string) {
-	w.v.log.Warn("weights not set", "code", code, "unknown", unknown, "why", message)
+	next := chain.Block(0)
+	if meta := w.v.State.Meta; meta != nil {
+		next = w.nextBlock(meta)
+	}
+	w.v.log.Warn("weights not set", "code", code, "unknown", unknown, "err", message, "fix", code.Advice(), "next_block", next)
 	w.v.WeightsFailed.Publish(WeightsFailed{Code: code, Unknown: unknown, Message: message})
 }
 

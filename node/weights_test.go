@@ -505,7 +505,8 @@ func TestWeightsHistoryIsBounded(t *testing.T) {
 	n := setter(r)
 	n.round(1, 1, 0)
 	r.run(3 * block)
-	w := n.core().services[5].service.(*weights)
+	i := slices.IndexFunc(n.core().services, func(h held) bool { return h.name() == "weights" })
+	w := n.core().services[i].service.(*weights)
 	n.do(func() {
 		for range weightsHistory + 20 {
 			w.number++

@@ -111,8 +111,8 @@ func (l *Loop) setClocks(now, wall int64, pace float64) {
 	}
 }
 
-// span is a stretch of wall time on the node's clock.
-func (l *Loop) span(d time.Duration) time.Duration {
+// Span is a stretch of the wall's time on the node's clock.
+func (l *Loop) Span(d time.Duration) time.Duration {
 	if l.pace == 1 {
 		return d
 	}

@@ -123,7 +123,7 @@ func (p *Port[Req, Res]) Start(req Req) Ticket {
 		p.refuse.Arm(0)
 		return t
 	}
-	p.pending = append(p.pending, pendingReq[Req]{t, later(l.now, l.span(p.cfg.Deadline)), req})
+	p.pending = append(p.pending, pendingReq[Req]{t, later(l.now, l.Span(p.cfg.Deadline)), req})
 	if _, armed := p.expiry.Armed(); !armed {
 		p.expiry.ArmWall(p.cfg.Deadline)
 	}

@@ -92,6 +92,15 @@ func (r *Recorder) write(b []byte) {
 	}
 }
 
+// Flush hands on what is buffered, so that a program that is killed loses less
+// of its recording. On the loop, or after it has ended.
+func (r *Recorder) Flush() error {
+	if r.err == nil {
+		r.err = r.w.Flush()
+	}
+	return r.err
+}
+
 // Close writes the hash after the last event and flushes. Call it after the loop
 // has ended. The recording of a loop that was killed has no end.
 func (r *Recorder) Close() error {

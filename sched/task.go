@@ -55,18 +55,18 @@ type TaskConfig struct {
 
 // TaskStats is what a task did. Durations are in the loop's own time.
 type TaskStats struct {
-	Name     string
-	Runs     uint64 // runs begun, retries included
-	Failures uint64
-	Retries  uint64
-	Skipped  uint64 // periods that came while a run was under way
-	Running  bool
-	Mean     time.Duration
-	Longest  time.Duration
-	Last     time.Duration
-	LastErr  string
-	LastRun  time.Time
-	NextRun  time.Time // zero when none is planned
+	Name     string        `json:"name"`
+	Runs     uint64        `json:"runs"` // runs begun, retries included
+	Failures uint64        `json:"failures"`
+	Retries  uint64        `json:"retries"`
+	Skipped  uint64        `json:"skipped"` // periods that came while a run was under way
+	Running  bool          `json:"running"`
+	Mean     time.Duration `json:"mean_ns"`
+	Longest  time.Duration `json:"longest_ns"`
+	Last     time.Duration `json:"last_ns"`
+	LastErr  string        `json:"last_error,omitempty"`
+	LastRun  time.Time     `json:"last_run,omitzero"`
+	NextRun  time.Time     `json:"next_run,omitzero"` // zero when none is planned
 }
 
 // TaskEvent tells of one run: begun (Done false), or ended.
@@ -262,7 +262,7 @@ func (t *Task) finish(r *Run, err error) {
 		t.stats.Failures++
 		t.stats.LastErr = err.Error()
 		if t.attempt < t.cfg.Retry.Attempts && (t.cfg.Retryable == nil || t.cfg.Retryable(err)) {
-			ev.Retry = l.span(t.cfg.Retry.Delay(t.attempt, t.rng))
+			ev.Retry = l.Span(t.cfg.Retry.Delay(t.attempt, t.rng))
 			if t.next > 0 {
 				ev.Retry = min(ev.Retry, max(time.Duration(t.next-l.now), 0))
 			}

@@ -31,7 +31,7 @@ func (t *Timer) Arm(d time.Duration) { t.armAt(later(t.scope.loop.now, d)) }
 
 // ArmWall makes the timer fire after d of the wall clock: for what waits on
 // somebody outside, whose time is not accelerated.
-func (t *Timer) ArmWall(d time.Duration) { t.Arm(t.scope.loop.span(d)) }
+func (t *Timer) ArmWall(d time.Duration) { t.Arm(t.scope.loop.Span(d)) }
 
 // ArmAt makes the timer fire at an instant of the node's clock, at once if it
 // has passed.

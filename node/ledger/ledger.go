@@ -3,7 +3,7 @@
 // nothing; the services of node write, and only they.
 //
 // Read ledger.go for the tables, rows.go for what a row holds, load.go for what
-// a node finds when it starts. node writes it; node/cli reads it for dumps.
+// a node finds when it starts, migrate.go for what became of older forms. node writes it; node/cli reads it for dumps.
 package ledger
 
 import (
@@ -12,8 +12,9 @@ import (
 	"bettensor/store"
 )
 
-// SchemaVersion of the tables below. A change of any codec is a migration.
-const SchemaVersion = 1
+// SchemaVersion of the tables below. A change of any codec is a migration
+// (migrate.go).
+const SchemaVersion = 2
 
 // How long rows stay, in UTC days. What is older is dropped once a day by the
 // service that writes it; nothing that is still open is.
@@ -22,7 +23,7 @@ const (
 	// a miner's outbox stay after their day: the longest scoring window of 45 days
 	// and 5 more, as the original keeps. The day of a prediction is that of its
 	// settlement; of one whose game never got a result, the game's start; of a
-	// weight set, the day it was planned.
+	// weight set, the day it was planned; of a receipt, the day it came.
 	RetentionDays = 50
 	// HistoryDays is how long the small rows stay that tiers are made of, scores
 	// and budgets. A correction of the oldest day that is still scored again, 44
@@ -41,6 +42,9 @@ const (
 	FactTiersFrom = "tiers_from"
 	// FactAccuracy sums the settled predictions that were dropped (Accuracy).
 	FactAccuracy = "accuracy"
+	// FactAsked, followed by a validator's hotkey, is the newest nonce with which it
+	// has polled this miner.
+	FactAsked = "asked/"
 )
 
 // Keys. Each is order-preserving.
@@ -64,6 +68,11 @@ type (
 	DayKey struct {
 		Day    bet.Day
 		Hotkey chain.Hotkey
+	}
+	// ReceiptKey numbers a miner's receipts of a day, from 0.
+	ReceiptKey struct {
+		Day    bet.Day
+		Number uint64
 	}
 )
 
@@ -90,11 +99,18 @@ var (
 // MetagraphKey is the key of the one row of Metagraphs.
 const MetagraphKey = "newest"
 
-// Outbox is the miner's table: what it predicted and what became of it.
-var Outbox = store.Table[bet.PredictionID, Outgoing]{Name: "outbox", Prefix: 'o', Key: textKey[bet.PredictionID](), Row: outgoingCodec}
+// Tables of a miner.
+var (
+	// Outbox is what it predicted and what became of it.
+	Outbox = store.Table[bet.PredictionID, Outgoing]{Name: "outbox", Prefix: 'o', Key: textKey[bet.PredictionID](), Row: outgoingCodec}
+	// Receipts are what validators have signed about that. They are apart from the
+	// outbox because it is held in memory, and because one exchange over HTTP is
+	// the receipt of many predictions.
+	Receipts = store.Table[ReceiptKey, Receipt]{Name: "receipts", Prefix: 'r', Key: receiptKeyCodec, Row: receiptCodec}
+)
 
 // Schema is what both roles hand to the store.
 func Schema() store.Schema {
-	return store.Schema{Version: SchemaVersion, Tables: []store.AnyTable{
-		&Games, &Predictions, &IDs, &Budgets, &Scores, &Weights, &Stats, &Facts, &Metagraphs, &Outbox}}
+	return store.Schema{Version: SchemaVersion, Migrations: migrations, Tables: []store.AnyTable{
+		&Games, &Predictions, &IDs, &Budgets, &Scores, &Weights, &Stats, &Facts, &Metagraphs, &Outbox, &Receipts}}
 }

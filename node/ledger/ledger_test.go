@@ -57,8 +57,11 @@ func anyScore(t *rapid.T) Score {
 
 func anyWeightSet(t *rapid.T) WeightSet {
 	w := WeightSet{Planned: anyTime.Draw(t, "planned"), Head: chain.Block(rapid.Uint64().Draw(t, "head")), VersionKey: rapid.Uint64().Draw(t, "key"),
-		Salt: rapid.SliceOfN(rapid.Uint16(), 0, 8).Draw(t, "salt"), Phase: Phase(rapid.IntRange(0, 5).Draw(t, "phase")),
-		Block: chain.Block(rapid.Uint64().Draw(t, "block")), Code: chain.Code(anyText.Draw(t, "code"))}
+		Salt: rapid.SliceOfN(rapid.Uint16(), 0, 8).Draw(t, "salt"), Phase: Phase(rapid.IntRange(0, 6).Draw(t, "phase")),
+		Sealed: rapid.Bool().Draw(t, "sealed"), Fallback: rapid.Bool().Draw(t, "fallback"), Epoch: rapid.Uint64().Draw(t, "epoch"),
+		Block: chain.Block(rapid.Uint64().Draw(t, "block")), Committed: chain.Block(rapid.Uint64().Draw(t, "committed")),
+		Round: rapid.Uint64().Draw(t, "round"), RevealAt: chain.Block(rapid.Uint64().Draw(t, "reveal")), Code: chain.Code(anyText.Draw(t, "code"))}
+	copy(w.Extrinsic[:], rapid.SliceOfN(rapid.Byte(), 32, 32).Draw(t, "extrinsic"))
 	for range rapid.IntRange(0, 5).Draw(t, "uids") {
 		w.Weights.UIDs = append(w.Weights.UIDs, chain.UID(rapid.Uint16().Draw(t, "uid")))
 		w.Weights.Values = append(w.Weights.Values, rapid.Uint16().Draw(t, "value"))
@@ -81,6 +84,14 @@ func anyOutgoing(t *rapid.T) Outgoing {
 		o.Deliveries = append(o.Deliveries, Delivery{hotkey(t), DeliveryState(rapid.IntRange(1, 2).Draw(t, "word")), bet.Code(anyText.Draw(t, "code")), anyTime.Draw(t, "at")})
 	}
 	return o
+}
+
+func anyReceipt(t *rapid.T) Receipt {
+	return Receipt{Validator: hotkey(t), At: anyTime.Draw(t, "at"), Frame: rapid.SliceOfN(rapid.Byte(), 0, 9).Draw(t, "frame")}
+}
+
+func anyReceiptKey(t *rapid.T) ReceiptKey {
+	return ReceiptKey{anyDay.Draw(t, "day"), rapid.Uint64().Draw(t, "number")}
 }
 
 func anyCounters(t *rapid.T) Counters {
@@ -139,6 +150,7 @@ func TestRowsRoundTrip(t *testing.T) {
 	roundTrip(t, "score", Scores.Row, anyScore)
 	roundTrip(t, "weight set", Weights.Row, anyWeightSet)
 	roundTrip(t, "outgoing", Outbox.Row, anyOutgoing)
+	roundTrip(t, "receipt", Receipts.Row, anyReceipt)
 	roundTrip(t, "counters", Stats.Row, anyCounters)
 	roundTrip(t, "metagraph", Metagraphs.Row, anyMetagraph)
 	roundTrip(t, "budget", Budgets.Row, func(rt *rapid.T) bet.Cents { return anyCents.Draw(rt, "cents") })
@@ -146,6 +158,7 @@ func TestRowsRoundTrip(t *testing.T) {
 	roundTrip(t, "prediction key", Predictions.Key, anyPredictionKey)
 	roundTrip(t, "id key", IDs.Key, anyIDKey)
 	roundTrip(t, "day key", Budgets.Key, anyDayKey)
+	roundTrip(t, "receipt key", Receipts.Key, anyReceiptKey)
 	roundTrip(t, "number key", Weights.Key, func(rt *rapid.T) uint64 { return rapid.Uint64().Draw(rt, "n") })
 	roundTrip(t, "text key", Facts.Key, func(rt *rapid.T) string { return anyText.Draw(rt, "k") })
 	// A row of IDs is a key.
@@ -166,6 +179,7 @@ func TestKeysKeepOrder(t *testing.T) {
 	})
 	ordered(t, "id", IDs.Key, anyIDKey, func(a, b IDKey) int { return cmp.Or(cmp.Compare(a.Hotkey, b.Hotkey), cmp.Compare(a.ID, b.ID)) })
 	ordered(t, "day", Scores.Key, anyDayKey, func(a, b DayKey) int { return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Hotkey, b.Hotkey)) })
+	ordered(t, "receipt", Receipts.Key, anyReceiptKey, func(a, b ReceiptKey) int { return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.Number, b.Number)) })
 	ordered(t, "number", Weights.Key, func(rt *rapid.T) uint64 { return rapid.Uint64().Draw(rt, "n") }, func(a, b uint64) int { return cmp.Compare(a, b) })
 }
 
@@ -203,7 +217,8 @@ func TestNumbersOutOfRangeAreRefused(t *testing.T) {
 	salt := pack.AppendUint(nil, 1)
 	salt = pack.AppendUint(salt, 1<<16)
 	salted := pack.AppendUint(chain.AppendWeights(pack.AppendUint(pack.AppendTime(nil, time.Time{}), 0), chain.Weights{}), 0)
-	salted = append(append(append(salted, salt...), byte(Planned)), 0, 0)
+	salted = append(append(append(salted, salt...), 0, 0, byte(Planned)), 0, 0, 0, 0, 0)
+	salted = pack.AppendText(pack.AppendBytes(salted, make([]byte, 32)), "")
 	day := store.AppendKeyText(store.AppendKeyInt64(nil, math.MaxInt32+1), "x")
 	late := store.AppendKeyText(store.AppendKeyText(store.AppendKeyInt64(store.AppendKeyText(nil, "x"), math.MinInt32-1), "g"), "i")
 	for _, tc := range []struct {
@@ -212,7 +227,7 @@ func TestNumbersOutOfRangeAreRefused(t *testing.T) {
 		b    []byte
 	}{
 		{"more settled predictions than a number holds", Scores.Row.Read, score},
-		{"a phase that is none", Weights.Row.Read, set(func(w *WeightSet) { w.Phase = Superseded + 1 })},
+		{"a phase that is none", Weights.Row.Read, set(func(w *WeightSet) { w.Phase = InBlock + 1 })},
 		{"salt of more than sixteen bits", Weights.Row.Read, salted},
 		{"an outcome that is none", Outbox.Row.Read, out(func(o *Outgoing) { o.Outcome = bet.Unfinished })},
 		{"a state that is none", Outbox.Row.Read, out(func(o *Outgoing) { o.State = bet.Pushed + 1 })},
@@ -319,6 +334,7 @@ func FuzzDecode(f *testing.F) {
 	seed(5, Stats.Row.Append(nil, &c))
 	seed(6, Metagraphs.Row.Append(nil, &chain.Metagraph{Neurons: []chain.Neuron{{}}}))
 	key := PredictionKey{"h", 1, "g", "i"}
+	seed(0, Receipts.Row.Append(nil, &Receipt{Validator: "v", Frame: []byte("{}")}))
 	seed(7, Predictions.Key.Append(nil, &key))
 	seed(8, Scores.Key.Append(nil, &DayKey{1, "h"}))
 	seed(9, IDs.Key.Append(nil, &IDKey{"h", "i"}))
@@ -328,6 +344,8 @@ func FuzzDecode(f *testing.F) {
 			_, _, _ = table.Decode(append([]byte{prefix}, b...), b)
 		}
 		switch which % 10 {
+		case 0:
+			canonical(t, Receipts.Row, b)
 		case 1:
 			canonical(t, Predictions.Row, b)
 		case 2:

@@ -73,18 +73,23 @@ func LoadValidator(s store.Snapshot) (*Validator, error) {
 type Miner struct {
 	Games  []bet.Game // by id
 	Outbox []Outgoing // by time made, then id
+	// Receipts is how many numbers of receipts each day has used.
+	Receipts map[bet.Day]uint64
 	Node
 }
 
 // LoadMiner reads a miner's tables.
 func LoadMiner(s store.Snapshot) (*Miner, error) {
-	m := &Miner{}
+	m := &Miner{Receipts: map[bet.Day]uint64{}}
 	err := firstError(
 		func() error {
 			return Games.Scan(s, nil, nil, func(_ bet.GameID, g *bet.Game) error { m.Games = append(m.Games, *g); return nil })
 		},
 		func() error {
 			return Outbox.Scan(s, nil, nil, func(_ bet.PredictionID, o *Outgoing) error { m.Outbox = append(m.Outbox, *o); return nil })
+		},
+		func() error {
+			return Receipts.Scan(s, nil, nil, func(k ReceiptKey, _ *Receipt) error { m.Receipts[k.Day] = k.Number + 1; return nil })
 		},
 		func() error { return m.Node.load(s) },
 	)

@@ -3,6 +3,7 @@ package ledger
 import (
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"bettensor/node/bet"
@@ -46,20 +47,28 @@ const (
 	// Planned: on disk before anything was sent. After a crash it may or may not
 	// have reached the chain.
 	Planned Phase = iota + 1
-	// Included: the chain has it.
+	// Included: the chain has it. Its finalised state was read back and holds it.
 	Included
 	// Refused: the chain said no; Code says why.
 	Refused
-	// Committed: the hash is on the chain, the reveal is due.
+	// Committed: the commit is on the chain. A hash is to be revealed by us, what
+	// is sealed by the chain.
 	Committed
-	// Superseded: its outcome was never learnt and a later set has replaced it.
+	// Superseded: it never took effect, or that was never learnt, and a later set
+	// replaces it.
 	Superseded
+	// InBlock: a block holds it (Block). Whether it stands in the finalised state
+	// is still to be read back.
+	InBlock
 )
 
 // String is the word in dumps.
 func (p Phase) String() string {
-	return [...]string{"", "planned", "included", "refused", "committed", "superseded"}[p%6]
+	return [...]string{"none", "planned", "included", "refused", "committed", "superseded", "in_block"}[p%7]
 }
+
+// Open says whether more is to become of the set.
+func (p Phase) Open() bool { return p == Planned || p == Committed || p == InBlock }
 
 // WeightSet is one attempt to set weights.
 type WeightSet struct {
@@ -67,10 +76,33 @@ type WeightSet struct {
 	Head       chain.Block // the last update the chain had shown when it was planned: a later one may be ours
 	Weights    chain.Weights
 	VersionKey uint64
-	Salt       []uint16 // of a commit
-	Phase      Phase
-	Block      chain.Block // where it was included or committed
-	Code       chain.Code
+	Salt       []uint16 // of a commit by hash
+	// Sealed: committed under a timelock, so that the chain reveals it by itself.
+	Sealed bool
+	// Fallback: made because there was nothing to score, and not from a round.
+	Fallback bool
+	Phase    Phase
+	// Block that holds the weights: of the extrinsic, or of the reveal.
+	Block chain.Block
+	// Committed is the block that holds the commit, 0 for weights in the clear.
+	Committed chain.Block
+	// Epoch of Committed, as it was counted then.
+	Epoch uint64
+	// Round is the beacon round that opens what is sealed, RevealAt the first
+	// block that can hold it; 0 where the answer that said so was lost.
+	Round     uint64
+	RevealAt  chain.Block
+	Extrinsic [32]byte // hash of the newest extrinsic, zero where it is not known
+	Code      chain.Code
+}
+
+// Updated is the block that the chain counts as the hotkey's update: of the
+// commit where there was one, for a reveal is none.
+func (w *WeightSet) Updated() chain.Block {
+	if len(w.Salt) > 0 || w.Sealed {
+		return w.Committed
+	}
+	return w.Block
 }
 
 // Counters are statistics that survive a restart.
@@ -95,6 +127,17 @@ const (
 	Confirmed DeliveryState = iota + 1
 	Rejected
 )
+
+// Receipt is a validator's final word on some of a miner's predictions, as it
+// came: what anybody can check against the validator's key, without the miner
+// and without the validator.
+type Receipt struct {
+	Validator chain.Hotkey
+	At        time.Time
+	// Frame is the whole message: of WebSocket the signed JSON, of HTTP the packed
+	// request. wire.Opener tells both apart, and what is signed of them.
+	Frame []byte
+}
 
 // Outgoing is a miner's own prediction.
 type Outgoing struct {
@@ -161,8 +204,13 @@ var (
 			for _, s := range w.Salt {
 				dst = pack.AppendUint(dst, uint64(s))
 			}
+			dst = pack.AppendBool(dst, w.Sealed)
+			dst = pack.AppendBool(dst, w.Fallback)
 			dst = append(dst, byte(w.Phase))
-			dst = pack.AppendUint(dst, uint64(w.Block))
+			for _, v := range [...]uint64{uint64(w.Block), uint64(w.Committed), w.Epoch, w.Round, uint64(w.RevealAt)} {
+				dst = pack.AppendUint(dst, v)
+			}
+			dst = pack.AppendBytes(dst, w.Extrinsic[:])
 			return pack.AppendText(dst, w.Code)
 		},
 		Read: func(b []byte) (WeightSet, error) {
@@ -178,9 +226,13 @@ var (
 					ok = ok && v <= math.MaxUint16
 					w.Salt = append(w.Salt, uint16(v))
 				}
-				w.Phase = Phase(r.Byte())
-				w.Block, w.Code = chain.Block(r.Uint()), chain.Code(r.Text())
-				return w, within(ok && w.Phase <= Superseded)
+				w.Sealed, w.Fallback, w.Phase = r.Bool(), r.Bool(), Phase(r.Byte())
+				w.Block, w.Committed, w.Epoch = chain.Block(r.Uint()), chain.Block(r.Uint()), r.Uint()
+				w.Round, w.RevealAt = r.Uint(), chain.Block(r.Uint())
+				hash := r.Bytes()
+				copy(w.Extrinsic[:], hash)
+				w.Code = chain.Code(r.Text())
+				return w, within(ok && w.Phase <= InBlock && len(hash) == len(w.Extrinsic))
 			})
 		},
 	}
@@ -246,6 +298,18 @@ var (
 			})
 		},
 	}
+	receiptCodec = store.Codec[Receipt]{
+		Append: func(dst []byte, x *Receipt) []byte {
+			dst = pack.AppendText(dst, x.Validator)
+			dst = pack.AppendTime(dst, x.At)
+			return pack.AppendBytes(dst, x.Frame)
+		},
+		Read: func(b []byte) (Receipt, error) {
+			return whole(b, func(r *pack.Reader) (Receipt, error) {
+				return Receipt{chain.Hotkey(r.Text()), r.Time(), slices.Clone(r.Bytes())}, nil
+			})
+		},
+	}
 	centsCodec = store.Codec[bet.Cents]{
 		Append: func(dst []byte, c *bet.Cents) []byte { return pack.AppendInt(dst, int64(*c)) },
 		Read: func(b []byte) (bet.Cents, error) {
@@ -302,6 +366,17 @@ var (
 			r := store.ReadKey(b)
 			day, err := readDay(&r)
 			k := DayKey{day, chain.Hotkey(r.Text())}
+			return k, errors.Join(r.Done(), err)
+		},
+	}
+	receiptKeyCodec = store.Codec[ReceiptKey]{
+		Append: func(dst []byte, k *ReceiptKey) []byte {
+			return store.AppendKeyUint64(store.AppendKeyInt64(dst, int64(k.Day)), k.Number)
+		},
+		Read: func(b []byte) (ReceiptKey, error) {
+			r := store.ReadKey(b)
+			day, err := readDay(&r)
+			k := ReceiptKey{day, r.Uint64()}
 			return k, errors.Join(r.Done(), err)
 		},
 	}
