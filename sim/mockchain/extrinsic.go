@@ -41,6 +41,13 @@ func (c *Chain) Submit(now time.Time, q chain.Request) chain.Reply {
 		p.Code = c.revealWeights(b, &q)
 	case chain.OpServeAxon:
 		p.Code = c.serveAxon(b, &q)
+	case chain.OpCommitTimelocked:
+		k := sealed{Sealed: Sealed{Hotkey: q.Hotkey, Round: c.roundFor(head)}, versionKey: q.VersionKey}
+		k.weights = chain.Weights{UIDs: slices.Clone(q.Weights.UIDs), Values: slices.Clone(q.Weights.Values)}
+		p.Code, p.RevealAt = c.commitTimelocked(b, k, c.params.RevealVersion)
+		if p.Code == chain.OK {
+			p.Round = k.Round
+		}
 	default:
 		p.Code = chain.CallDisabled
 	}
@@ -56,9 +63,12 @@ func (c *Chain) readWeights(now time.Time, h chain.Hotkey) chain.Reply {
 	c.Advance(now)
 	head := c.BlockAt(c.now)
 	p := chain.Reply{Head: head, HeadAt: c.TimeOf(head)}
-	if a := c.holder(h); a != nil {
-		p.Weights, p.Included = c.Weights(a.uid)
+	a := c.holder(h)
+	if a == nil {
+		p.Code = chain.HotKeyNotRegisteredInSubNet
+		return p
 	}
+	p.Weights, p.Included = c.Weights(a.uid)
 	return p
 }
 
@@ -177,6 +187,9 @@ func (c *Chain) expired(k commit, b chain.Block) bool {
 // commitWeights keeps a hash. It counts as an update: it moves LastUpdate and
 // is held to the rate limit.
 func (c *Chain) commitWeights(b chain.Block, q *chain.Request) chain.Code {
+	if c.safeMode {
+		return chain.CallFiltered
+	}
 	if !c.params.CommitReveal {
 		return chain.CommitRevealDisabled
 	}
@@ -204,6 +217,9 @@ func (c *Chain) commitWeights(b chain.Block, q *chain.Request) chain.Code {
 // commit's, and then sets the weights by the rules of storeWeights. A refused
 // reveal changes nothing; an accepted one uses up the commits before it too.
 func (c *Chain) revealWeights(b chain.Block, q *chain.Request) chain.Code {
+	if c.safeMode {
+		return chain.CallFiltered
+	}
 	if !c.params.CommitReveal {
 		return chain.CommitRevealDisabled
 	}
@@ -242,29 +258,38 @@ func (c *Chain) revealWeights(b chain.Block, q *chain.Request) chain.Code {
 	return chain.OK
 }
 
-// serveAxon announces where a hotkey serves. The chain knows an address as a
-// number and its type as 4 or 6; a text that is neither has no type.
+// serveAxon announces where a hotkey serves.
 func (c *Chain) serveAxon(b chain.Block, q *chain.Request) chain.Code {
+	ip, code := c.checkAxon(b, q)
+	if code != chain.OK {
+		return code
+	}
 	a := c.holder(q.Hotkey)
-	if a == nil {
-		return chain.HotKeyNotRegisteredInNetwork
-	}
-	ip, err := netip.ParseAddr(q.Axon.IP)
-	if err != nil || ip.Zone() != "" {
-		return chain.InvalidIpType
-	}
-	if c.refusesAddress(ip) {
-		return chain.InvalidIpAddress
-	}
-	if a.servedAt != 0 && uint64(b-a.servedAt) < c.cfg.ServingRateLimit {
-		return chain.ServingRateLimitExceeded
-	}
-	if q.Axon.Port == 0 {
-		return chain.InvalidPort
-	}
 	a.axon = chain.Axon{IP: ip.String(), Port: q.Axon.Port}
 	a.servedAt = b
 	return chain.OK
+}
+
+// checkAxon checks an announcement in the chain's order. The chain knows an
+// address as a number and its type as 4 or 6; a text that is neither has no
+// type.
+func (c *Chain) checkAxon(b chain.Block, q *chain.Request) (netip.Addr, chain.Code) {
+	a := c.holder(q.Hotkey)
+	if a == nil {
+		return netip.Addr{}, chain.HotKeyNotRegisteredInNetwork
+	}
+	ip, err := netip.ParseAddr(q.Axon.IP)
+	switch {
+	case err != nil || ip.Zone() != "":
+		return ip, chain.InvalidIpType
+	case c.refusesAddress(ip):
+		return ip, chain.InvalidIpAddress
+	case a.servedAt != 0 && uint64(b-a.servedAt) < c.cfg.ServingRateLimit:
+		return ip, chain.ServingRateLimitExceeded
+	case q.Axon.Port == 0:
+		return ip, chain.InvalidPort
+	}
+	return ip, chain.OK
 }
 
 var (

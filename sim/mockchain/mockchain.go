@@ -12,12 +12,13 @@
 //
 // Read this file for the configuration, the clock and the snapshots, slots.go
 // for registration and pruning, extrinsic.go for what a node may submit and
-// why it is refused, yuma.go for consensus, emission.go for the money.
+// why it is refused, timelock.go for commits that the chain opens itself,
+// commits.go for hashes and what a pool refuses beforehand, yuma.go for
+// consensus, emission.go for the money.
 //
 // Facts follow the public source of the chain's runtime with the fixed epoch
 // schedule, liquid alpha off and Yuma 2 (the specification's spec 393). Left
-// out: root stake and childkeys, prices, registration cost and limits,
-// timelocked commits. The chain reckons shares in 32.32 fixed point and this
+// out: root stake and childkeys, prices, registration cost and limits. The chain reckons shares in 32.32 fixed point and this
 // package in float64, so that shares may differ by about 1e-9 of the whole.
 package mockchain
 
@@ -62,6 +63,11 @@ type Config struct {
 	AllowLoopback bool
 	// Yuma are the consensus constants; the zero value stands for DefaultYuma.
 	Yuma Yuma
+	// Beacon is when the rounds of timelocked commits are.
+	Beacon Beacon
+	// Open reads a commit that was submitted as bytes (CommitSealed), once its
+	// round has come. An error drops the commit; so does nil for all of them.
+	Open func(Sealed) (w chain.Weights, versionKey uint64, err error)
 }
 
 // Neuron is a slot of the genesis.
@@ -135,6 +141,7 @@ type Chain struct {
 
 	now       time.Time   // latest time seen; earlier ones count as this one
 	done      chain.Block // epochs up to here have run
+	revealed  chain.Block // timelocked commits due up to here have been opened
 	lastEpoch chain.Block // emission up to here has been shared out
 
 	from   chain.Block      // the block whose execution made the state what it is
@@ -146,6 +153,10 @@ type Chain struct {
 
 	onExtrinsic func(now time.Time, q chain.Request, p chain.Reply)
 	onEpoch     func(Epoch)
+	onReveal    func(Reveal)
+
+	sealed   []sealed // timelocked commits that wait, in the order they were made in
+	safeMode bool
 }
 
 // version is a state that held from a block until the next version's.
@@ -172,6 +183,12 @@ func New(cfg Config) *Chain {
 	}
 	if cfg.Yuma == (Yuma{}) {
 		cfg.Yuma = DefaultYuma
+	}
+	if cfg.Beacon.Genesis.IsZero() {
+		cfg.Beacon.Genesis = cfg.Genesis
+	}
+	if cfg.Beacon.Period <= 0 {
+		cfg.Beacon.Period = quicknetPeriod
 	}
 	cfg.EmissionPerBlock = min(cfg.EmissionPerBlock, MaxEmissionPerBlock)
 	c := &Chain{
@@ -247,11 +264,19 @@ func (c *Chain) observe(now time.Time) {
 	}
 }
 
-// runTo runs the epochs up to and in block b.
+// runTo runs the reveals and epochs up to and in block b. A reveal comes before
+// the epoch of its block.
 func (c *Chain) runTo(b chain.Block) {
 	for {
 		e, ok := c.NextEpoch(c.done)
-		if !ok || e > b {
+		ok = ok && e <= b
+		if r, waits := c.nextReveal(c.revealed); waits && r <= b && (!ok || r <= e) {
+			c.touch(r)
+			c.reveal(r)
+			c.revealed = r
+			continue
+		}
+		if !ok {
 			break
 		}
 		c.touch(e)
@@ -259,6 +284,7 @@ func (c *Chain) runTo(b chain.Block) {
 		c.done = e
 	}
 	c.done = max(c.done, b)
+	c.revealed = max(c.revealed, b)
 }
 
 // execute opens the block after now for a change: its epoch has run, and what

@@ -198,6 +198,11 @@ func (c *Chain) SwapHotkey(now time.Time, before, after chain.Hotkey) chain.Code
 	n.stake = min(n.stake+a.stake, MaxStake)
 	n.axon, n.servedAt = a.axon, a.servedAt
 	n.commits = a.commits
+	for i := range c.sealed {
+		if c.sealed[i].Hotkey == before {
+			c.sealed[i].Hotkey = after
+		}
+	}
 	n.uid, n.holds = a.uid, true
 	*a = account{earned: a.earned}
 	c.slots[n.uid].hotkey, c.slots[n.uid].account = after, n

@@ -172,7 +172,7 @@ func (c *Chain) loadWeights(b chain.Block) {
 	clear(r.weight)
 	for v, i := range r.rows {
 		s := &c.slots[i]
-		committed, pending := c.earliestCommit(s.account, b)
+		committed, pending := c.earliestCommit(s, b)
 		row := r.weight[v*r.slots : (v+1)*r.slots]
 		var sum float64
 		for k, u := range s.weights.UIDs {
@@ -193,17 +193,24 @@ func (c *Chain) loadWeights(b chain.Block) {
 	}
 }
 
-// earliestCommit is the block of the first commit that has not expired.
-func (c *Chain) earliestCommit(a *account, b chain.Block) (chain.Block, bool) {
+// earliestCommit is the block of a slot's first commit that has not expired.
+func (c *Chain) earliestCommit(s *slot, b chain.Block) (chain.Block, bool) {
 	if !c.params.CommitReveal {
 		return 0, false
 	}
-	for _, k := range a.commits {
+	first, found := chain.Block(0), false
+	for _, k := range s.account.commits {
 		if !c.expired(k, b) {
-			return k.block, true
+			first, found = k.block, true
+			break
 		}
 	}
-	return 0, false
+	for i := range c.sealed {
+		if k := &c.sealed[i]; k.Hotkey == s.hotkey && (!found || k.Block < first) {
+			first, found = k.Block, true
+		}
+	}
+	return first, found
 }
 
 // clip finds for every slot the largest weight that at least kappa of the

@@ -1,0 +1,547 @@
+package localnet
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"bettensor/node/chain"
+	"bettensor/node/chain/wallet"
+	"bettensor/node/web"
+	"bettensor/sched"
+	"bettensor/sim/localnet/rpc"
+	"bettensor/sim/mockchain"
+)
+
+// Words and numbers of a local network that clients rely on.
+const (
+	Netuid     chain.Netuid = 30
+	WalletName              = "demo"
+	// leastMiners hotkeys m0…m7 and the validator's v0 are there whoever runs here,
+	// so that they can be run from outside.
+	leastMiners = 8
+	// stake of each validator, in rao: enough for a permit.
+	stake = chain.Rao(10_000e9)
+	// past is how old the chain is when it starts, so that there are blocks, and
+	// final ones, to be read at once.
+	past = 4 * chain.BlockTime
+	// MaxSpeed: at 120 a block takes a tenth of a second, little more than reading
+	// a metagraph does.
+	MaxSpeed = 120
+	// MaxNodes of one kind in this process.
+	MaxNodes = 64
+)
+
+// Options of a local network. The zero value of a field takes its default.
+type Options struct {
+	// Dir holds wallets, clock, ports and the nodes' stores. Required.
+	Dir string
+	// RPCListen and FeedListen are loopback addresses. Default 127.0.0.1:0.
+	RPCListen, FeedListen string
+	// Validators and Miners that run here; 0 for none.
+	Validators, Miners int
+	// Speed of the node clock against the wall's, 1 to MaxSpeed. Default 1.
+	Speed float64
+	// CommitReveal has the subnet ask for timelocked weights.
+	CommitReveal bool
+	// Churn is how often, by the wall clock, a connection between peers is cut, and
+	// every tenth time those to the chain. Default never.
+	Churn time.Duration
+	// Record is a directory in which every validator that runs here is recorded,
+	// each in one of its name. Default none is.
+	Record string
+	// Run runs a command of the program, `validator` or `miner` with its flags, until
+	// ctx ends. Lines for people go to log. Required where nodes run here.
+	Run func(ctx context.Context, args []string, log io.Writer) error
+	// Log takes what the network has to say. Default: nowhere.
+	Log *slog.Logger
+
+	subnet func(*mockchain.Config) // tests make another one
+}
+
+// Network is a local network that runs.
+type Network struct {
+	o      Options
+	clock  sched.NodeClock
+	chain  *rpc.Server
+	games  *Games
+	keys   map[string]chain.Hotkey
+	names  []string // of the keys, in order of UID
+	nodes  []*runner
+	seed   uint64 // of what is left to chance here
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	churned Churn // churn's own until Stop has waited for it
+}
+
+// runner is a node that runs here.
+type runner struct {
+	name, role string
+	args       []string
+	dir        string // its directory, beside its store
+	log        *os.File
+	relay      *relay // before a validator's axon, nil without churn
+	done       chan struct{}
+	err        error // valid once done is closed
+}
+
+// Ports is what DIR/ports.json holds: where everything listens.
+type Ports struct {
+	RPC   string               `json:"rpc"`
+	Feed  string               `json:"feed"`
+	Nodes map[string]NodePorts `json:"nodes"`
+}
+
+// NodePorts are those of a node that runs here; Axon is "" where it has none.
+type NodePorts struct {
+	Axon string `json:"axon,omitempty"`
+	HTTP string `json:"http"`
+}
+
+// ClockFile is what DIR/clock.json holds: the node's time is node origin +
+// speed × (wall − wall origin).
+type ClockFile struct {
+	Version    int     `json:"version"`
+	Genesis    string  `json:"genesis"`
+	WallOrigin int64   `json:"wall_origin_unix_ns"`
+	NodeOrigin int64   `json:"node_origin_unix_ns"`
+	Speed      float64 `json:"speed"`
+}
+
+// Start makes keys, chain and games, starts the nodes, and returns when heads flow,
+// the feed answers and every node that runs here listens. It waits for no node's
+// readiness.
+func Start(ctx context.Context, o Options) (*Network, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Speed == 0 {
+		o.Speed = 1
+	}
+	if o.RPCListen == "" {
+		o.RPCListen = "127.0.0.1:0"
+	}
+	if o.FeedListen == "" {
+		o.FeedListen = "127.0.0.1:0"
+	}
+	switch {
+	case o.Churn < 0:
+		return nil, fmt.Errorf("churn every %v: want a time above zero, or 0 for none", o.Churn)
+	case !(o.Speed >= 1 && o.Speed <= MaxSpeed):
+		return nil, fmt.Errorf("a speed of %v is not between 1 and %d", o.Speed, MaxSpeed)
+	case o.Validators < 0 || o.Miners < 0 || o.Validators > MaxNodes || o.Miners > MaxNodes:
+		return nil, fmt.Errorf("%d validators and %d miners: 0 to %d of each can run here", o.Validators, o.Miners, MaxNodes)
+	}
+	n := &Network{o: o, keys: map[string]chain.Hotkey{}}
+	ctx, n.cancel = context.WithCancel(ctx)
+	if err := n.start(ctx); err != nil {
+		stop, done := context.WithTimeout(context.WithoutCancel(ctx), stopWithin)
+		defer done()
+		return nil, errors.Join(err, n.Stop(stop))
+	}
+	return n, nil
+}
+
+func (n *Network) start(ctx context.Context) error {
+	// What an earlier run on this directory left belongs to a chain that is gone.
+	for _, old := range []string{"nodes", "clock.json", "ports.json"} {
+		if err := os.RemoveAll(filepath.Join(n.o.Dir, old)); err != nil {
+			return fmt.Errorf("clear what an earlier run left: %w", err)
+		}
+	}
+	if err := os.MkdirAll(n.o.Dir, 0o700); err != nil {
+		return err
+	}
+	neurons, err := n.makeKeys()
+	if err != nil {
+		return err
+	}
+	var seed [32]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return err
+	}
+	n.seed = binary.LittleEndian.Uint64(seed[:])
+	wall := time.Now().UTC()
+	n.clock = sched.NodeClock{Wall: wall, Node: wall, Speed: n.o.Speed}
+	genesis := wall.Add(-past).Truncate(time.Second)
+	subnet := rpc.Localnet(Netuid, genesis, n.o.CommitReveal, neurons)
+	if n.o.subnet != nil {
+		n.o.subnet(&subnet)
+	}
+	n.chain, err = rpc.New(rpc.Config{Subnet: subnet, Seed: seed, Now: n.now, Log: n.o.Log.With("component", "chain")})
+	if err != nil {
+		return err
+	}
+	if err := n.chain.Listen(n.o.RPCListen); err != nil {
+		return fmt.Errorf("the chain's endpoint: %w", err)
+	}
+	n.games, err = NewGames(GamesConfig{Now: n.now, Seed: n.seed})
+	if err != nil {
+		return err
+	}
+	if err := n.games.Listen(n.o.FeedListen); err != nil {
+		return fmt.Errorf("the games feed: %w", err)
+	}
+	hash := n.chain.Genesis()
+	err = writeFile(filepath.Join(n.o.Dir, "clock.json"), ClockFile{Version: 1, Genesis: "0x" + hex.EncodeToString(hash[:]),
+		WallOrigin: n.clock.Wall.UnixNano(), NodeOrigin: n.clock.Node.UnixNano(), Speed: n.o.Speed})
+	if err != nil {
+		return err
+	}
+	if err := n.answers(ctx); err != nil {
+		return err
+	}
+	for i := range n.o.Validators {
+		if err := n.addValidator(ctx, fmt.Sprint("v", i)); err != nil {
+			return err
+		}
+	}
+	for i := range n.o.Miners {
+		n.addMiner(i)
+	}
+	for _, r := range n.nodes {
+		if err := n.launch(ctx, r); err != nil {
+			return err
+		}
+	}
+	ports := n.ports()
+	for _, r := range n.nodes {
+		p, err := r.listens(ctx)
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.name, err)
+		}
+		if r.relay != nil { // where peers come
+			r.relay.aim(p.Axon)
+			p.Axon = r.relay.addr().String()
+		}
+		ports.Nodes[r.name] = p
+	}
+	if n.o.Churn > 0 {
+		n.wg.Go(func() { n.churn(ctx) })
+	}
+	return writeFile(filepath.Join(n.o.Dir, "ports.json"), ports)
+}
+
+func (n *Network) now() time.Time { return n.clock.At(time.Now()) }
+
+// makeKeys loads the hotkeys, or makes those that are missing, and seats them:
+// validators first.
+func (n *Network) makeKeys() ([]mockchain.Neuron, error) {
+	for i := range max(n.o.Validators, 1) {
+		n.names = append(n.names, fmt.Sprint("v", i))
+	}
+	for i := range max(n.o.Miners, leastMiners) {
+		n.names = append(n.names, fmt.Sprint("m", i))
+	}
+	var cold chain.Coldkey
+	var out []mockchain.Neuron
+	for _, name := range n.names {
+		at := wallet.Location{Path: n.Wallets(), Name: WalletName, Hotkey: name}
+		key, err := wallet.Load(at, wallet.Passwords{})
+		if errors.Is(err, os.ErrNotExist) {
+			if key, err = wallet.Generate(12, rand.Reader); err == nil {
+				err = key.Save(at, wallet.Password{}, false)
+			}
+		}
+		if err != nil {
+			return nil, fmt.Errorf("hotkey %s: %w", name, err)
+		}
+		n.keys[name] = key.Hotkey()
+		if cold == "" {
+			if cold, err = n.coldkey(at); err != nil {
+				return nil, err
+			}
+		}
+		seat := mockchain.Neuron{Hotkey: key.Hotkey(), Coldkey: cold}
+		if name[0] == 'v' {
+			seat.Stake = stake
+		}
+		out = append(out, seat)
+		key.Wipe()
+	}
+	return out, nil
+}
+
+// coldkey is the wallet's. Only its public half is ever kept: nobody here needs
+// to move funds.
+func (n *Network) coldkey(at wallet.Location) (chain.Coldkey, error) {
+	if cold, err := wallet.Coldkey(at); err == nil {
+		return cold, nil
+	}
+	key, err := wallet.Generate(12, rand.Reader)
+	if err != nil {
+		return "", err
+	}
+	defer key.Wipe()
+	return chain.Coldkey(key.Hotkey()), wallet.SaveColdkey(at, chain.Coldkey(key.Hotkey()))
+}
+
+// Intervals of the nodes that run here, by the wall clock: somebody watches.
+const (
+	axonSeen   = time.Second     // within which a miner sees a new axon, and half of that again to dial it
+	redialMost = 2 * time.Second // between tries
+	feedEvery  = 5 * time.Second
+	scoreEvery = time.Minute
+)
+
+// models of the miners that run here, in turn: those that have an opinion on most
+// games long before they start.
+var models = [...]string{"value", "blend", "elo", "poisson", "confidence"}
+
+// add plans a node. What it is given is what anybody would type.
+func (n *Network) add(name, role string, more ...string) *runner {
+	dir := filepath.Join(n.o.Dir, "nodes", name)
+	r := &runner{name: name, role: role, dir: filepath.Join(dir, "store-run"), done: make(chan struct{})}
+	r.args = append([]string{role}, n.Flags(name)...)
+	r.args = append(r.args, "--store.dir", filepath.Join(dir, "store"), "--http.listen", "127.0.0.1:0", "--logging.format", "text",
+		"--metagraph.interval", n.nodeTime(axonSeen))
+	r.args = append(r.args, more...)
+	n.nodes = append(n.nodes, r)
+	return r
+}
+
+// nodeTime is a time of the wall clock as the nodes' clock has it.
+func (n *Network) nodeTime(wall time.Duration) string {
+	return time.Duration(float64(wall) * n.o.Speed).String()
+}
+
+func (n *Network) addValidator(ctx context.Context, name string) error {
+	r := n.add(name, "validator", "--axon.port", "0", "--axon.ip", "127.0.0.1", "--feed.url", n.games.URL(),
+		"--feed.interval", n.nodeTime(feedEvery), "--scoring.interval", n.nodeTime(scoreEvery))
+	if n.o.Record != "" {
+		r.args = append(r.args, "--record", filepath.Join(n.o.Record, name))
+	}
+	if n.o.Churn == 0 {
+		return nil
+	}
+	var err error
+	if r.relay, err = newRelay(ctx); err != nil {
+		return err
+	}
+	r.args = append(r.args, "--axon.external_port", strconv.Itoa(r.relay.addr().Port))
+	return nil
+}
+
+func (n *Network) addMiner(i int) {
+	r := n.add(fmt.Sprint("m", i), "miner", "--axon.off", "--model", models[i%len(models)],
+		"--redial.first", (redialMost / 8).String(), "--redial.most", redialMost.String())
+	if from := ownAddress(i); Free(net.JoinHostPort(from, "0")) {
+		r.args = append(r.args, "--axon.dial_from", from)
+	}
+}
+
+// ownAddress is the loopback address from which the i-th miner dials, so that
+// limits by address apply to each alone. Some systems have 127.0.0.1 only.
+func ownAddress(i int) string { return fmt.Sprintf("127.0.%d.%d", 1+i/200, 1+i%200) }
+
+// Flags are those by which a node joins as one of the network's hotkeys, whoever
+// runs it.
+func (n *Network) Flags(name string) []string {
+	f := []string{"--netuid", strconv.Itoa(int(Netuid))}
+	if n.chain.Addr() == localAddress {
+		f = append(f, "--subtensor.network", "local")
+	} else {
+		f = append(f, "--subtensor.chain_endpoint", n.RPC())
+	}
+	f = append(f, "--wallet.path", n.Wallets(), "--wallet.name", WalletName, "--wallet.hotkey", name)
+	if n.o.Speed != 1 {
+		f = append(f, "--clock.file", filepath.Join(n.o.Dir, "clock.json"))
+	}
+	return f
+}
+
+// localAddress is what --subtensor.network local stands for.
+const localAddress = "127.0.0.1:9944"
+
+// Wallets is the directory of all keys.
+func (n *Network) Wallets() string { return filepath.Join(n.o.Dir, "wallets") }
+
+// RPC is the chain's endpoint.
+func (n *Network) RPC() string { return "ws://" + n.chain.Addr() }
+
+// Feed is what --feed.url takes.
+func (n *Network) Feed() string { return n.games.URL() }
+
+// Chain is the endpoint itself, for tests that disturb it.
+func (n *Network) Chain() *rpc.Server { return n.chain }
+
+// weightsOf are the weights that the chain holds of a hotkey; none where it has
+// no slot.
+func (n *Network) weightsOf(h chain.Hotkey) (w chain.Weights) {
+	n.chain.Change(func(c *mockchain.Chain, _ time.Time) {
+		if uid, ok := c.UIDOf(h); ok {
+			w, _ = c.Weights(uid)
+		}
+	})
+	return w
+}
+
+// Hotkey of a name such as v0 or m3; "" where there is none.
+func (n *Network) Hotkey(name string) chain.Hotkey { return n.keys[name] }
+
+func (n *Network) ports() Ports {
+	return Ports{RPC: n.RPC(), Feed: n.Feed(), Nodes: map[string]NodePorts{}}
+}
+
+// launch starts a node; its lines go to a file of its own.
+func (n *Network) launch(ctx context.Context, r *runner) (err error) {
+	if err := os.MkdirAll(r.dir, 0o700); err != nil {
+		return err
+	}
+	path := filepath.Join(filepath.Dir(r.dir), "log")
+	if r.log, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
+		return err
+	}
+	n.wg.Add(1)
+	go func() {
+		defer n.wg.Done()
+		defer close(r.done)
+		if r.err = n.o.Run(ctx, r.args, r.log); r.err != nil && ctx.Err() == nil {
+			n.o.Log.Error("a node ended", "node", r.name, "err", r.err, "log", path)
+		}
+	}()
+	return nil
+}
+
+// How long things may take to come up.
+const (
+	comesUp    = 30 * time.Second
+	lookEvery  = 20 * time.Millisecond
+	stopWithin = 15 * time.Second // a node's own ten seconds, and some
+)
+
+// listens waits until a node has told where.
+func (r *runner) listens(ctx context.Context) (NodePorts, error) {
+	var out NodePorts
+	err := until(ctx, func() (bool, error) {
+		select {
+		case <-r.done:
+			return false, fmt.Errorf("ended at its start: %w", r.err)
+		default:
+		}
+		p, err := web.ReadPorts(r.dir)
+		if err != nil {
+			return false, nil // not yet
+		}
+		out = NodePorts{Axon: p.Axon, HTTP: "http://" + p.HTTP}
+		return true, nil
+	})
+	return out, err
+}
+
+// answers waits until heads flow and the feed answers.
+func (n *Network) answers(ctx context.Context) error {
+	err := until(ctx, func() (bool, error) { return n.chain.Stats().Final > 0, nil })
+	if err != nil {
+		return fmt.Errorf("the chain makes no blocks: %w", err)
+	}
+	client := http.Client{Timeout: comesUp, Transport: &http.Transport{DialContext: (&net.Dialer{}).DialContext}}
+	defer client.CloseIdleConnections()
+	url := n.Feed() + "/Games/TeamGames/Search?PageIndex=0&ItemsPerPage=1"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return fmt.Errorf("the games feed: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the games feed says %s", res.Status)
+	}
+	return nil
+}
+
+// until looks again and again, for comesUp at most.
+func until(ctx context.Context, look func() (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, comesUp)
+	defer cancel()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	for {
+		if ok, err := look(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// Stop ends the nodes first, then feed and chain.
+func (n *Network) Stop(ctx context.Context) error {
+	n.cancel()
+	ended := make(chan struct{})
+	go func() {
+		n.wg.Wait()
+		close(ended)
+	}()
+	var errs []error
+	select {
+	case <-ended:
+	case <-ctx.Done():
+		errs = append(errs, fmt.Errorf("nodes still run: %w", ctx.Err()))
+	}
+	for _, r := range n.nodes {
+		if r.relay != nil {
+			errs = append(errs, r.relay.close())
+		}
+		if r.log == nil {
+			continue
+		}
+		select {
+		case <-r.done:
+			if r.err != nil && !errors.Is(r.err, context.Canceled) {
+				errs = append(errs, fmt.Errorf("%s: %w", r.name, r.err))
+			}
+			errs = append(errs, r.log.Close())
+		default:
+		}
+	}
+	if n.games != nil {
+		errs = append(errs, n.games.Close(ctx))
+	}
+	if n.chain != nil {
+		errs = append(errs, n.chain.Close(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// Free tells whether nobody listens at an address.
+func Free(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// writeFile writes a value as JSON, so that a reader sees all of it or none.
+func writeFile(path string, v any) error {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	temp := path + ".new"
+	if err := os.WriteFile(temp, append(b, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}
