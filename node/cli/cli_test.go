@@ -30,7 +30,7 @@ func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	}
 	app := &cli.App{
 		Name: "bettensor", Writer: &out, ErrWriter: &out,
-		Commands: []*cli.Command{Score(), Store(), simulated},
+		Commands: []*cli.Command{Score(), Store(), Weights(), simulated},
 	}
 	Prepare(app, map[string]Code{"sim": Other})
 	code = Exit(app.RunContext(context.Background(), append([]string{"bettensor"}, args...)), &errs)
@@ -46,13 +46,14 @@ func TestUsage(t *testing.T) {
 	}{
 		{"unknown command", []string{"scor"}, Usage, "error: unknown command \"scor\", did you mean \"score\"?\ntry: bettensor --help\n"},
 		{"unknown subcommand", []string{"score", "chek"}, Usage, "error: unknown command \"chek\", did you mean \"check\"?\ntry: bettensor score --help\n"},
-		{"no command", nil, Usage, "error: no command, want one of score, sim, store\n"},
+		{"no command", nil, Usage, "error: no command, want one of score, sim, store, weights\n"},
 		{"no subcommand", []string{"score"}, Usage, "error: no command, want one of check\n"},
 		{"unknown flag", []string{"sim", "run", "--sed", "1"}, Other, "error: unknown flag --sed, did you mean --seed?\ntry: bettensor sim run --help\n"},
 		{"bad value", []string{"sim", "run", "--seed", "x"}, Other, "error: --seed: expected a whole number, got \"x\"\ntry: bettensor sim run --help\n"},
+		{"a whole number beyond its range", []string{"sim", "run", "--seed", "99999999999999999999"}, Other, "error: --seed: expected a whole number from -9223372036854775808 to 9223372036854775807, got \"99999999999999999999\"\n"},
 		{"negative value of what has no sign", []string{"sim", "run", "--from", "-1"}, Other, "error: --from: expected a whole number from 0 to 18446744073709551615, got \"-1\"\n"},
 		{"truth value", []string{"sim", "run", "--quiet=x"}, Other, "error: --quiet: expected true or false, got \"x\"\n"},
-		{"nothing is near", []string{"nosuch"}, Usage, "error: unknown command \"nosuch\", want one of score, sim, store\n"},
+		{"nothing is near", []string{"nosuch"}, Usage, "error: unknown command \"nosuch\", want one of score, sim, store, weights\n"},
 		{"no flag is near", []string{"sim", "run", "--xyz"}, Other, "error: unknown flag --xyz\n"},
 		{"flag of the application", []string{"--versoin"}, Usage, "error: unknown flag --versoin"},
 		{"no file", []string{"score", "check"}, Usage, "error: no file to check\ntry: bettensor score check --help\n"},

@@ -22,13 +22,15 @@ const (
 	OK         Code = 0
 	Other      Code = 1  // anything without a code of its own
 	Usage      Code = 2  // unknown command or flag, missing or malformed argument
+	Diverged   Code = 4  // a recording was not run the same again
 	Network    Code = 10 // a peer, chain or feed could not be reached
 	Wallet     Code = 11 // key missing, locked or of a wrong kind
 	Validation Code = 12 // input was read and is wrong
 	Refused    Code = 13 // the chain answered no
 	Deadline   Code = 15 // it took too long
 	File       Code = 16 // a file or directory could not be read or written
-	Doctor     Code = 20 // `doctor` found a failure
+	Unwell     Code = 20 // `doctor` found a failure
+	Warned     Code = 21 // `doctor --strict` found something to warn of
 )
 
 // ExitError is an error that knows its exit code and, if there is one, the
@@ -60,6 +62,23 @@ func help(c *cli.Context) string {
 		return c.App.Name + " --help"
 	}
 	return c.Command.HelpName + " --help"
+}
+
+// ShellLine is words as they must be typed into a shell.
+func ShellLine(words []string) string {
+	out := make([]string, len(words))
+	for i, w := range words {
+		out[i] = shellWord(w)
+	}
+	return strings.Join(out, " ")
+}
+
+// shellWord is a text as a shell must be given it to be one word.
+func shellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%") == "" {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // Exit ends a run of the application: it writes err to w, which is stderr, as
@@ -145,20 +164,25 @@ func badFlag(code Code) cli.OnUsageErrorFunc {
 			}
 		} else if m := badValue.FindStringSubmatch(err.Error()); m != nil {
 			i := slices.IndexFunc(flags, func(f cli.Flag) bool { return slices.Contains(f.Names(), m[2]) })
-			if i >= 0 && wanted(flags[i]) != "" {
-				err = fmt.Errorf("--%s: expected %s, got %s", m[2], wanted(flags[i]), m[1])
+			outside := strings.Contains(err.Error(), "out of range")
+			if i >= 0 && wanted(flags[i], outside) != "" {
+				err = fmt.Errorf("--%s: expected %s, got %s", m[2], wanted(flags[i], outside), m[1])
 			}
 		}
 		return &ExitError{code, err, help(c)}
 	}
 }
 
-// wanted is what a flag takes, "" where anything goes.
-func wanted(f cli.Flag) string {
+// wanted is what a flag takes, "" where anything goes. outside says that what was
+// given is of the right kind and beyond what the flag can hold.
+func wanted(f cli.Flag, outside bool) string {
 	switch f.(type) {
 	case *cli.Uint64Flag:
 		return fmt.Sprintf("a whole number from 0 to %d", uint64(math.MaxUint64))
 	case *cli.IntFlag, *cli.Int64Flag:
+		if outside { // it is one
+			return fmt.Sprintf("a whole number from %d to %d", math.MinInt64, math.MaxInt64)
+		}
 		return "a whole number"
 	case *cli.Float64Flag:
 		return "a number"

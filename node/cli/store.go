@@ -88,12 +88,15 @@ func storeOptions(c *cli.Context, args int) (store.Options, error) {
 // storeError gives an error of the store its code, what was read and is wrong is
 // 12, all else is a matter of files, and the command that helps: what cannot be
 // opened can be verified, what verify finds is mended by a restore.
-func storeError(c *cli.Context, err error) error {
+func storeError(c *cli.Context, err error) error { return storeErrorIn(c, c.Path("dir"), err) }
+
+// storeErrorIn is storeError for the store in a directory.
+func storeErrorIn(c *cli.Context, dir string, err error) error {
 	if err == nil {
 		return nil
 	}
-	verify := "bettensor store verify --dir " + c.Path("dir")
-	restore := "bettensor store restore --dir " + c.Path("dir") + " BACKUP"
+	verify := "bettensor store verify --dir " + shellWord(dir)
+	restore := "bettensor store restore --dir " + shellWord(dir) + " BACKUP"
 	var newer store.ErrNewer
 	var lost store.ErrLostRows
 	var none store.ErrNoStore
@@ -103,7 +106,7 @@ func storeError(c *cli.Context, err error) error {
 		case "verify":
 			return &ExitError{Validation, err, restore}
 		case "restore": // the backup is what is wrong
-			return &ExitError{Validation, err, "bettensor store verify --dir " + c.Args().First()}
+			return &ExitError{Validation, err, "bettensor store verify --dir " + shellWord(c.Args().First())}
 		}
 		return &ExitError{Validation, err, verify}
 	case errors.As(err, &newer):

@@ -1,0 +1,637 @@
+package cli
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"bettensor/node/chain"
+	"bettensor/node/chain/scale"
+	"bettensor/node/chain/substrate"
+	"bettensor/node/chain/wallet"
+	"bettensor/sched"
+)
+
+const (
+	// connectWithin is how long the endpoints may take to answer at all.
+	connectWithin = 30 * time.Second
+	// chainTimeout is how long a whole command may take by default: a finalised
+	// extrinsic takes about a minute on finney.
+	chainTimeout = 3 * time.Minute
+	// closeWithin is how long a client may take to end.
+	closeWithin = 2 * time.Second
+	// saltSize is how many numbers the Python tools salt a commit with.
+	saltSize = 8
+	// maxSalt bounds what a person may give for one.
+	maxSalt = 64
+)
+
+// Chain is the command `chain`: the live client, a question or an extrinsic at a
+// time. It asks nothing of an endpoint that a chain for tests may lack: no new
+// heads, no runtime interfaces, no dry run.
+func Chain() *cli.Command {
+	read := func(name, text string, action cli.ActionFunc, more ...cli.Flag) *cli.Command {
+		return &cli.Command{Name: name, Usage: text, Flags: append(chainFlags(), more...), Action: action}
+	}
+	write := func(name, text, description string, action cli.ActionFunc, more ...cli.Flag) *cli.Command {
+		flags := append(chainFlags(), append(walletFlags(), passwordFile(),
+			&cli.StringFlag{Name: "wallet.uri", Usage: "development `URI`, such as //Alice, in place of a wallet; on loopback endpoints only"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "build, sign and print the extrinsic, and send nothing"},
+			&cli.StringFlag{Name: "wait", Usage: "`STATE` to wait for, included or finalized", Value: "included"},
+		)...)
+		return &cli.Command{Name: name, Usage: text, Description: description, Flags: append(flags, more...), Action: action}
+	}
+	block := func() cli.Flag {
+		return &cli.Uint64Flag{Name: "block", Usage: "`NUMBER` of the block to read at; the newest finalised one if 0"}
+	}
+	weights := func() []cli.Flag {
+		return []cli.Flag{
+			&cli.StringFlag{Name: "uids", Usage: "`UID,…` to give weights to"},
+			&cli.StringFlag{Name: "weights", Usage: "`WEIGHT,…` of each, of any scale"},
+			&cli.StringFlag{Name: "salt", Usage: "`NUMBER,…` of the commit's hash"},
+			&cli.StringFlag{Name: "version-key", Usage: "`NUMBER` of the weights' version; the subnet's own if not given"},
+		}
+	}
+	return &cli.Command{
+		Name:  "chain",
+		Usage: "ask the chain, or send it one extrinsic",
+		Subcommands: []*cli.Command{
+			read("info", "which chain an endpoint is of, and how far it is", chainInfo),
+			read("metagraph", "the neurons of the subnet", chainMetagraph, block()),
+			read("hyperparams", "the subnet's hyperparameters, as far as the runtime has them", chainHyperparams, block()),
+			write("serve-axon", "announce where the hotkey serves", "An address nobody can reach is refused, but on a loopback endpoint, where 127.0.0.1 is the default.", chainServeAxon,
+				&cli.StringFlag{Name: "axon.external_ip", Aliases: []string{"axon.ip", "ip"}, Usage: "`ADDRESS` to announce", EnvVars: []string{"BETTENSOR_AXON_EXTERNAL_IP", "BT_AXON_EXTERNAL_IP"}},
+				&cli.UintFlag{Name: "axon.external_port", Aliases: []string{"axon.port", "port"}, Usage: "`PORT` to announce", Value: 8091, EnvVars: []string{"BETTENSOR_AXON_EXTERNAL_PORT", "BT_AXON_EXTERNAL_PORT"}}),
+			write("set-weights", "give weights to neurons, in the way that the subnet asks for",
+				"Plain where commit-reveal is off, else sealed until a beacon's round where the runtime takes that, else\n"+
+					"as a hash. What a hash needs to be revealed is printed on standard error before it is sent.", chainSetWeights, weights()...),
+			write("reveal", "reveal weights that were committed as a hash", "Give the same weights, salt and version as the commit.", chainReveal, weights()...),
+		},
+	}
+}
+
+func chainFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "subtensor.network", Usage: "`NAME`, one of " + strings.Join(networkNames(), ", "), Value: "finney", EnvVars: []string{"BETTENSOR_SUBTENSOR_NETWORK", "BT_SUBTENSOR_NETWORK"}},
+		&cli.StringFlag{Name: "subtensor.chain_endpoint", Usage: "`URL,…` of the chain, the preferred one first; wins over the network", EnvVars: []string{"BETTENSOR_SUBTENSOR_CHAIN_ENDPOINT", "BT_SUBTENSOR_CHAIN_ENDPOINT"}},
+		&cli.UintFlag{Name: "netuid", Usage: "`NUMBER` of the subnet", Value: 30, EnvVars: []string{"BETTENSOR_NETUID"}},
+		&cli.DurationFlag{Name: "timeout", Usage: "`DURATION` the whole command may take", Value: chainTimeout},
+		jsonFlag(),
+	}
+}
+
+// talk is one command's conversation with the chain.
+type talk struct {
+	*cli.Context
+	client *substrate.Client
+	ctx    context.Context // ends with the command's time
+	key    *wallet.Key     // of a write
+	local  bool            // on a loopback endpoint
+}
+
+// talking connects, lets a command do its work, and hangs up. What is wrong with
+// the command line or the wallet is said before anything is connected to.
+func talking(c *cli.Context, writes bool, work func(*talk) error) (err error) {
+	if c.NArg() > 0 {
+		return usage(c, "%d arguments, want none", c.NArg())
+	}
+	if c.Uint("netuid") > 1<<16-1 {
+		return usage(c, "--netuid: expected a number from 0 to 65535, got %d", c.Uint("netuid"))
+	}
+	if !slices.Contains(networkNames(), c.String("subtensor.network")) {
+		return usage(c, "--subtensor.network: expected one of %s, got %q", strings.Join(networkNames(), ", "), c.String("subtensor.network"))
+	}
+	where := Resolved{origins: map[string]origin{}}
+	where.Network = c.String("subtensor.network")
+	if c.IsSet("subtensor.network") {
+		where.origins["subtensor.network"] = "flag"
+	}
+	if err := (listField{&where.Endpoints}).Set(c.String("subtensor.chain_endpoint")); err != nil {
+		return usage(c, "--subtensor.chain_endpoint: %w", err)
+	}
+	t := &talk{Context: c, local: where.loopback()}
+	options := substrate.Options{Endpoints: where.endpoints(), Netuid: chain.Netuid(c.Uint("netuid")), Lazy: true}
+	genesis, err := hex.DecodeString(strings.TrimPrefix(where.where().genesis, "0x"))
+	if err != nil {
+		return fmt.Errorf("genesis of %s: %w", where.where().name, err)
+	}
+	copy(options.Genesis[:], genesis)
+	if writes {
+		if w := c.String("wait"); w != "included" && w != "finalized" {
+			return usage(c, "--wait: expected included or finalized, got %q", w)
+		}
+		if t.key, err = t.load(); err != nil {
+			return err
+		}
+		defer t.key.Wipe()
+		options.Signer = t.key
+	}
+	if t.client, err = substrate.New(options); err != nil {
+		return usage(c, "%w", err)
+	}
+	var cancel context.CancelFunc
+	t.ctx, cancel = context.WithTimeout(c.Context, c.Duration("timeout"))
+	defer cancel()
+	t.client.Start()
+	defer func() {
+		end, cancel := context.WithTimeout(context.WithoutCancel(c.Context), closeWithin)
+		defer cancel()
+		err = errors.Join(err, t.client.Close(end))
+	}()
+	first, cancelFirst := context.WithTimeout(t.ctx, connectWithin)
+	defer cancelFirst()
+	if err := t.client.Ready(first); err != nil {
+		if c.Context.Err() != nil {
+			return &ExitError{Code: Other, Err: errors.New("given up")}
+		}
+		if last := t.client.Health().Error; last != "" {
+			err = errors.New(last)
+		}
+		return &ExitError{Network, fmt.Errorf("no answer from %s: %w", strings.Join(redacted(options.Endpoints), ", "), err), help(c)}
+	}
+	return chainError(work(t))
+}
+
+func redacted(endpoints []string) (out []string) {
+	for _, e := range endpoints {
+		out = append(out, substrate.Redacted(e))
+	}
+	return out
+}
+
+// load is the key that signs.
+func (t *talk) load() (*wallet.Key, error) {
+	uri := t.String("wallet.uri")
+	if uri == "" {
+		k, err := wallet.Load(location(t.Context), wallet.SystemPasswords(t.Context.Context, t.Path("wallet.password_file")))
+		return k, walletError(t.Context, err)
+	}
+	if !t.local {
+		return nil, usage(t.Context, "--wallet.uri: everybody has the development keys; they are taken on loopback endpoints only")
+	}
+	if !wallet.IsDevelopment(uri) {
+		return nil, usage(t.Context, "--wallet.uri is for development keys such as //Alice; import a secret one with `bettensor wallet import`")
+	}
+	k, err := wallet.FromURI(uri)
+	return k, walletError(t.Context, err)
+}
+
+// chainError gives an error of a conversation its code.
+func chainError(err error) error {
+	var known *ExitError
+	switch code := refusedWith(err); {
+	case err == nil || errors.As(err, &known):
+		return err
+	case code != chain.OK:
+		return &ExitError{Code: Refused, Err: err}
+	case errors.Is(err, sched.ErrUnknown):
+		return &ExitError{Code: Deadline, Err: fmt.Errorf("%w; it may still be included: look at the chain before you send it again", err)}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &ExitError{Code: Deadline, Err: err}
+	case errors.Is(err, context.Canceled):
+		return &ExitError{Code: Other, Err: errors.New("given up")}
+	}
+	return &ExitError{Code: Network, Err: err}
+}
+
+// refusedWith is the refusal that an error begins with the name of, OK for none.
+// What is refused before it is sent comes as an error.
+func refusedWith(err error) chain.Code {
+	for ; err != nil; err = errors.Unwrap(err) {
+		name, _, _ := strings.Cut(err.Error(), ":")
+		if code := chain.Code(name); code != chain.OK && code.Known() {
+			return code
+		}
+	}
+	return chain.OK
+}
+
+func chainInfo(c *cli.Context) error {
+	return talking(c, false, func(t *talk) error {
+		info, err := t.client.Info(t.ctx)
+		if err != nil {
+			return err
+		}
+		if t.Bool("json") {
+			return json.NewEncoder(t.App.Writer).Encode(info)
+		}
+		_, err = fmt.Fprintf(t.App.Writer, "endpoint      %s\ngenesis       %s\nspec version  %d\nbest          %d\nfinalized     %d\n",
+			info.Endpoint, info.Genesis, info.SpecVersion, info.Best, info.Finalized)
+		return err
+	})
+}
+
+// shownNeuron is a neuron of `chain metagraph --json`: money in rao, shares in
+// parts of 65535, as the chain has them.
+type shownNeuron struct {
+	UID        chain.UID     `json:"uid"`
+	Hotkey     chain.Hotkey  `json:"hotkey"`
+	Coldkey    chain.Coldkey `json:"coldkey"`
+	Stake      chain.Rao     `json:"stake"`
+	Permit     bool          `json:"validator_permit"`
+	Active     bool          `json:"active"`
+	LastUpdate chain.Block   `json:"last_update"`
+	Incentive  uint16        `json:"incentive"`
+	Emission   chain.Rao     `json:"emission"`
+	Axon       *shownAxon    `json:"axon"` // null where none is announced
+}
+
+type shownAxon struct {
+	IP   string `json:"ip"`
+	Port uint16 `json:"port"`
+}
+
+func chainMetagraph(c *cli.Context) error {
+	return talking(c, false, func(t *talk) error {
+		m, err := t.client.Metagraph(t.ctx, chain.Block(t.Uint64("block")))
+		if err != nil {
+			return err
+		}
+		out := struct {
+			Block   chain.Block   `json:"block"`
+			Netuid  chain.Netuid  `json:"netuid"`
+			Neurons []shownNeuron `json:"neurons"`
+		}{m.Block, m.Netuid, make([]shownNeuron, len(m.Neurons))}
+		for i, n := range m.Neurons {
+			out.Neurons[i] = shownNeuron{n.UID, n.Hotkey, n.Coldkey, n.Stake, n.Permit, n.Active, n.LastUpdate, n.Incentive, n.Emission, nil}
+			if n.Axon != (chain.Axon{}) {
+				out.Neurons[i].Axon = &shownAxon{n.Axon.IP, n.Axon.Port}
+			}
+		}
+		if t.Bool("json") {
+			return json.NewEncoder(t.App.Writer).Encode(out)
+		}
+		fmt.Fprintf(t.App.Writer, "subnet %d at block %d, %d neurons\n", out.Netuid, out.Block, len(out.Neurons))
+		w := tabwriter.NewWriter(t.App.Writer, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "UID\tHOTKEY\tSTAKE\tPERMIT\tACTIVE\tLAST UPDATE\tINCENTIVE\tAXON")
+		for _, n := range out.Neurons {
+			axon := "-"
+			if n.Axon != nil {
+				axon = fmt.Sprintf("%s %d", n.Axon.IP, n.Axon.Port)
+			}
+			fmt.Fprintf(w, "%d\t%s\t%.4f\t%v\t%v\t%d\t%.5f\t%s\n", n.UID, n.Hotkey, float64(n.Stake)/1e9, n.Permit, n.Active, n.LastUpdate, float64(n.Incentive)/chain.MaxWeight, axon)
+		}
+		return w.Flush()
+	})
+}
+
+func chainHyperparams(c *cli.Context) error {
+	return talking(c, false, func(t *talk) error {
+		all, err := t.client.Hyperparameters(t.ctx, chain.Block(t.Uint64("block")))
+		if err != nil {
+			return err
+		}
+		if t.Bool("json") {
+			out := map[string]any{}
+			for _, p := range all {
+				out[p.Name] = p.Value
+			}
+			return json.NewEncoder(t.App.Writer).Encode(out)
+		}
+		w := tabwriter.NewWriter(t.App.Writer, 0, 0, 2, ' ', 0)
+		for _, p := range all {
+			fmt.Fprintf(w, "%s\t%v\n", p.Name, p.Value)
+		}
+		return w.Flush()
+	})
+}
+
+func chainServeAxon(c *cli.Context) error {
+	if p := c.Uint("axon.external_port"); p == 0 || p > 1<<16-1 {
+		return usage(c, "--axon.external_port: expected a port from 1 to 65535, got %d", p)
+	}
+	return talking(c, true, func(t *talk) error {
+		ip := t.String("axon.external_ip")
+		if ip == "" && t.local {
+			ip = "127.0.0.1"
+		}
+		if ip == "" {
+			return usage(t.Context, "no address to announce, want --axon.external_ip ADDRESS")
+		}
+		return t.write(chain.Request{Op: chain.OpServeAxon, Axon: chain.Axon{IP: ip, Port: uint16(t.Uint("axon.external_port"))}})
+	})
+}
+
+// votes reads --uids and --weights.
+func votes(c *cli.Context) (chain.Weights, error) {
+	uids, err := numbers[chain.UID](c, "uids", 1<<16-1)
+	if err != nil {
+		return chain.Weights{}, err
+	}
+	var texts []string
+	if err := (listField{&texts}).Set(c.String("weights")); err != nil {
+		return chain.Weights{}, usage(c, "--weights: %w", err)
+	}
+	if len(uids) == 0 || len(uids) != len(texts) {
+		return chain.Weights{}, usage(c, "%d uids and %d weights, want as many of each: --uids 1,2 --weights 0.4,1", len(uids), len(texts))
+	}
+	type vote struct {
+		uid    chain.UID
+		weight float64
+	}
+	all := make([]vote, len(uids))
+	for i, text := range texts {
+		w, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return chain.Weights{}, usage(c, "--weights: expected numbers, got %q", shown(text))
+		}
+		all[i] = vote{uids[i], w}
+	}
+	slices.SortFunc(all, func(a, b vote) int { return cmp.Compare(a.uid, b.uid) })
+	weights := make([]float64, len(all))
+	for i, v := range all {
+		uids[i], weights[i] = v.uid, v.weight
+	}
+	w, err := chain.Quantise(uids, weights)
+	if err != nil {
+		return w, usage(c, "%w", err)
+	}
+	if len(w.UIDs) == 0 {
+		return w, usage(c, "all weights are zero")
+	}
+	return w, nil
+}
+
+// numbers reads a flag that is a list of whole numbers up to most.
+func numbers[T ~uint16 | ~uint64](c *cli.Context, flag string, most uint64) ([]T, error) {
+	var texts []string
+	if err := (listField{&texts}).Set(c.String(flag)); err != nil {
+		return nil, usage(c, "--%s: %w", flag, err)
+	}
+	out := make([]T, len(texts))
+	for i, text := range texts {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil || n > most {
+			return nil, usage(c, "--%s: expected whole numbers from 0 to %d, got %q", flag, most, shown(text))
+		}
+		out[i] = T(n)
+	}
+	return out, nil
+}
+
+// versionKey reads --version-key, of if it is not given.
+func versionKey(c *cli.Context, of uint64) (uint64, error) {
+	v, err := numbers[uint64](c, "version-key", 1<<64-1)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(v) > 1:
+		return 0, usage(c, "--version-key: expected one number, got %d", len(v))
+	case len(v) == 1:
+		return v[0], nil
+	}
+	return of, nil
+}
+
+func chainSetWeights(c *cli.Context) error {
+	w, err := votes(c)
+	if err != nil {
+		return err
+	}
+	salt, err := numbers[uint16](c, "salt", 1<<16-1)
+	if err != nil {
+		return err
+	}
+	if len(salt) > maxSalt {
+		return usage(c, "--salt: %d numbers, want at most %d", len(salt), maxSalt)
+	}
+	return talking(c, true, func(t *talk) error {
+		m, err := t.client.Metagraph(t.ctx, 0)
+		if err != nil {
+			return err
+		}
+		version, err := versionKey(t.Context, m.Params.WeightsVersionKey)
+		if err != nil {
+			return err
+		}
+		q := chain.Request{Op: chain.OpSetWeights, Weights: w, VersionKey: version}
+		switch {
+		case !m.Params.CommitReveal:
+		case m.Params.RevealVersion > 0:
+			q.Op = chain.OpCommitTimelocked
+		default:
+			if len(salt) == 0 {
+				if salt, err = drawSalt(); err != nil {
+					return err
+				}
+			}
+			q.Op, q.Weights = chain.OpCommitWeights, chain.Weights{}
+			if q.Commit, err = chain.CommitHash(t.key.Hotkey(), chain.StorageIndex(m.Netuid, 0), w, salt, version); err != nil {
+				return err
+			}
+			// On standard error, and before it is sent: without it the commit is worthless.
+			fmt.Fprintf(t.App.ErrWriter, "to reveal it: bettensor chain reveal --netuid %d --uids %s --weights %s --salt %s --version-key %d\n",
+				m.Netuid, commas(w.UIDs), commas(w.Values), commas(salt), version)
+		}
+		return t.write(q)
+	})
+}
+
+func chainReveal(c *cli.Context) error {
+	w, err := votes(c)
+	if err != nil {
+		return err
+	}
+	salt, err := numbers[uint16](c, "salt", 1<<16-1)
+	if err != nil {
+		return err
+	}
+	if len(salt) == 0 || len(salt) > maxSalt {
+		return usage(c, "--salt: %d numbers, want those that the commit was made with", len(salt))
+	}
+	return talking(c, true, func(t *talk) error {
+		m, err := t.client.Metagraph(t.ctx, 0)
+		if err != nil {
+			return err
+		}
+		version, err := versionKey(t.Context, m.Params.WeightsVersionKey)
+		if err != nil {
+			return err
+		}
+		return t.write(chain.Request{Op: chain.OpRevealWeights, Weights: w, Salt: salt, VersionKey: version})
+	})
+}
+
+// drawSalt is as many random numbers as the Python tools take.
+func drawSalt() ([]uint16, error) {
+	var b [2 * saltSize]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return nil, fmt.Errorf("salt: %w", err)
+	}
+	salt := make([]uint16, saltSize)
+	for i := range salt {
+		salt[i] = binary.LittleEndian.Uint16(b[2*i:])
+	}
+	return salt, nil
+}
+
+func commas[T ~uint16](v []T) string {
+	texts := make([]string, len(v))
+	for i, x := range v {
+		texts[i] = strconv.FormatUint(uint64(x), 10)
+	}
+	return strings.Join(texts, ",")
+}
+
+// shownOutcome is what a write prints with --json.
+type shownOutcome struct {
+	Outcome   substrate.State `json:"outcome"`
+	Block     *chain.Block    `json:"block"` // null where it is in none
+	Extrinsic string          `json:"extrinsic_hash"`
+	Events    []string        `json:"events"`
+	Error     *shownRefusal   `json:"error"`
+	Round     uint64          `json:"reveal_round,omitempty"` // of a timelocked commit
+	RevealAt  chain.Block     `json:"reveal_block,omitempty"`
+}
+
+type shownRefusal struct {
+	Pallet string `json:"pallet"` // "" for a refusal by the pool, or before it was sent
+	Name   string `json:"name"`
+}
+
+// write sends a request, waits as it was told to, and prints what came of it.
+func (t *talk) write(q chain.Request) error {
+	q.Hotkey = t.key.Hotkey()
+	if t.Bool("dry-run") {
+		return t.dryRun(q)
+	}
+	wait := substrate.ForInclusion
+	if t.String("wait") == "finalized" {
+		wait = substrate.ForFinality
+	}
+	o, err := t.client.Submit(t.ctx, q, wait)
+	if err != nil {
+		return err
+	}
+	out := shownOutcome{Outcome: o.State, Extrinsic: "0x" + hex.EncodeToString(o.Extrinsic[:]), Events: o.Events, Round: o.Round, RevealAt: o.RevealAt}
+	if out.Events == nil {
+		out.Events = []string{}
+	}
+	if o.Block > 0 {
+		out.Block = &o.Block
+	}
+	if o.State == substrate.Refused {
+		out.Error = &shownRefusal{o.Pallet, cmp.Or(o.Error, string(o.Code))}
+	}
+	if t.Bool("json") {
+		err = json.NewEncoder(t.App.Writer).Encode(out)
+	} else {
+		err = t.print(q.Op, &out)
+	}
+	switch {
+	case err != nil:
+		return err
+	case o.State == substrate.Refused:
+		return &ExitError{Code: Refused, Err: fmt.Errorf("%s: %s; %s", out.Error.Name, o.Code.Meaning(), o.Code.Advice())}
+	case o.State == substrate.Dropped:
+		return &ExitError{Code: Network, Err: errors.New("the endpoint dropped the extrinsic; others may still include it: look at the chain before you send it again")}
+	}
+	return nil
+}
+
+func (t *talk) print(op chain.Op, out *shownOutcome) error {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s  %s\nextrinsic  %s\n", op, out.Outcome, out.Extrinsic)
+	if out.Block != nil {
+		fmt.Fprintf(&b, "block      %d\n", *out.Block)
+	}
+	if len(out.Events) > 0 {
+		fmt.Fprintf(&b, "events     %s\n", strings.Join(out.Events, ", "))
+	}
+	if out.Round > 0 {
+		fmt.Fprintf(&b, "revealed   by beacon round %d, in block %d at the earliest\n", out.Round, out.RevealAt)
+	}
+	_, err := t.App.Writer.Write(b.Bytes())
+	return err
+}
+
+// dryRun prints what would be sent.
+func (t *talk) dryRun(q chain.Request) error {
+	p, err := t.client.Prepare(t.ctx, q)
+	if err != nil {
+		return err
+	}
+	out := struct {
+		DryRun    bool        `json:"dry_run"`
+		Call      string      `json:"call"`
+		Args      any         `json:"args"`
+		CallData  string      `json:"call_data"`
+		Extrinsic string      `json:"extrinsic"`
+		Hash      string      `json:"extrinsic_hash"`
+		Nonce     uint64      `json:"nonce"`
+		Birth     chain.Block `json:"valid_after_block"`
+		Death     chain.Block `json:"valid_before_block"`
+		Spec      uint32      `json:"spec_version"`
+	}{true, p.Pallet + "." + p.Name, jsonForm(p.Args), hexed(p.Call), hexed(p.Extrinsic), hexed(p.Hash[:]), p.Nonce, p.Birth, p.Death, p.Spec}
+	if t.Bool("json") {
+		return json.NewEncoder(t.App.Writer).Encode(out)
+	}
+	args, err := json.Marshal(out.Args)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(t.App.Writer, "%s %s\nby         %s, nonce %d, valid after block %d and before block %d, spec %d\nextrinsic  %s\nhash       %s\nnot sent\n",
+		out.Call, args, q.Hotkey, out.Nonce, out.Birth, out.Death, out.Spec, out.Extrinsic, out.Hash)
+	return err
+}
+
+func hexed(b []byte) string { return "0x" + hex.EncodeToString(b) }
+
+// ordered is a record as a JSON object in its own order.
+type ordered scale.Record
+
+// MarshalJSON writes fields without a name under their number.
+func (r ordered) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i, f := range r {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		key, err := json.Marshal(cmp.Or(f.Name, strconv.Itoa(i)))
+		if err != nil {
+			return nil, err
+		}
+		value, err := json.Marshal(jsonForm(f.Value))
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(append(b, key...), ':'), value...)
+	}
+	return append(b, '}'), nil
+}
+
+// jsonForm is a decoded value in the forms of JSON: bytes as hex, and numbers that
+// would lose digits as text.
+func jsonForm(v scale.Value) any {
+	switch v := v.(type) {
+	case scale.Record:
+		return ordered(v)
+	case []scale.Value:
+		out := make([]any, len(v))
+		for i := range v {
+			out[i] = jsonForm(v[i])
+		}
+		return out
+	case []byte:
+		return hexed(v)
+	case *big.Int:
+		return v.String()
+	case nil, bool, string, int64, uint64:
+		return v
+	}
+	return fmt.Sprint(v)
+}

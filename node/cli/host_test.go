@@ -1,0 +1,310 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"bettensor/node/chain"
+	"bettensor/node/chain/wallet"
+	"bettensor/node/live"
+	"bettensor/node/web"
+	"bettensor/sched"
+	"bettensor/sim/mockchain"
+
+	"github.com/urfave/cli/v2"
+)
+
+// lines is a log that many write to.
+type lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+const testGenesis = "0xabc"
+
+// mockDialer answers from a chain in memory on which //Alice is registered.
+func mockDialer(t *testing.T) dialer {
+	t.Helper()
+	alice, err := wallet.FromURI("//Alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cc := mockchain.Defaults(30, time.Now())
+	cc.BlockTime, cc.AllowLoopback = 50*time.Millisecond, true
+	cc.Neurons = []mockchain.Neuron{{Hotkey: alice.Hotkey(), Stake: 10_000e9}}
+	c := mockchain.New(cc)
+	var mu sync.Mutex
+	return func(*Resolved, *wallet.Key, string, float64, *slog.Logger) (*link, error) {
+		var calls sync.WaitGroup
+		return &link{
+			backend: func(q chain.Request, reply func(sched.Result[chain.Reply])) {
+				calls.Go(func() {
+					mu.Lock()
+					r := c.Submit(time.Now(), q)
+					mu.Unlock()
+					reply(sched.Result[chain.Reply]{Res: r})
+				})
+			},
+			ready:   func(context.Context) error { return nil },
+			genesis: func() string { return testGenesis },
+			health: func() web.Chain {
+				return web.Chain{Endpoint: "mock", Up: true, Head: 1, HeadAt: time.Now(), BlockTime: 50 * time.Millisecond}
+			},
+			clock: func(context.Context) (time.Time, error) { return time.Now(), nil },
+			close: func(context.Context) error { calls.Wait(); return nil },
+		}, nil
+	}
+}
+
+// launch runs a node's command until stop is called, which gives its error.
+func launch(t *testing.T, r role, dial dialer, args ...string) (log *lines, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	log = &lines{}
+	app := &cli.App{Name: "bettensor", Version: "v9", Writer: &lines{}, ErrWriter: log, Commands: []*cli.Command{nodeCommand(r, "", "", dial)}}
+	Prepare(app, nil)
+	done := make(chan error, 1)
+	all := append([]string{"bettensor", r.String(), "--subtensor.chain_endpoint", "ws://127.0.0.1:1", "--wallet.uri", "//Alice",
+		"--axon.port", "0", "--axon.ip", "127.0.0.1", "--http.listen", "127.0.0.1:0"}, args...)
+	go func() { done <- app.RunContext(ctx, Arrange(app, all)) }()
+	var once sync.Once
+	var err error
+	stop = func() error {
+		once.Do(func() {
+			cancel()
+			err = <-done
+		})
+		return err
+	}
+	t.Cleanup(func() { stop() })
+	return log, stop
+}
+
+// eventually waits for something of a process beside the test.
+func eventually(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	patience := time.NewTimer(30 * time.Second)
+	defer patience.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-patience.C:
+			t.Fatalf("not within half a minute: %s", what)
+		}
+	}
+}
+
+func get(t *testing.T, url string) (status int, body string) {
+	t.Helper()
+	r, err := http.Get(url)
+	if err != nil {
+		return 0, ""
+	}
+	defer r.Body.Close()
+	var b bytes.Buffer
+	if _, err := b.ReadFrom(r.Body); err != nil {
+		t.Fatal(err)
+	}
+	return r.StatusCode, b.String()
+}
+
+func TestANodeAsAProcess(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	dial := mockDialer(t)
+	log, stop := launch(t, forMiner, dial, "--store.dir", dir, "--model", "favourite", "--neuron.device", "cuda", "--record", filepath.Join(t.TempDir(), "rec"))
+	var ports web.Ports
+	eventually(t, "it tells where it is", func() (ok bool) {
+		var err error
+		ports, err = web.ReadPorts(dir + "-run")
+		return err == nil
+	})
+	if ports.Role != "miner" || ports.PID != os.Getpid() || ports.Axon == "" || ports.HTTP == "" {
+		t.Errorf("ports %+v", ports)
+	}
+	eventually(t, "ready", func() bool { status, _ := get(t, "http://"+ports.HTTP+"/readyz"); return status == http.StatusOK })
+	var shown web.Snapshot
+	_, body := get(t, "http://"+ports.HTTP+"/stats")
+	if err := json.Unmarshal([]byte(body), &shown); err != nil || shown.Role != "miner" || shown.Version != "v9" || shown.UID == nil || *shown.UID != 0 || shown.Loop.Events == 0 || shown.Node == nil || shown.Store == nil {
+		t.Errorf("/stats %s, %v", body, err)
+	}
+	if n := strings.Count(log.String(), "--neuron.device has no effect"); n != 1 {
+		t.Errorf("%d notices, want one", n)
+	}
+	// A second process is told at once who has the store.
+	second := &lines{}
+	app := &cli.App{Name: "bettensor", ErrWriter: second, Commands: []*cli.Command{nodeCommand(forMiner, "", "", dial)}}
+	Prepare(app, nil)
+	err := app.Run([]string{"bettensor", "miner", "--subtensor.chain_endpoint", "ws://127.0.0.1:1", "--wallet.uri", "//Alice", "--store.dir", dir})
+	var exit *ExitError
+	if !errors.As(err, &exit) || exit.Code != File || !strings.Contains(err.Error(), fmt.Sprintf("process %d", os.Getpid())) {
+		t.Errorf("a second process: %v, want exit code %d and the first one's number", err, File)
+	}
+	if err := stop(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
+	if _, err := web.ReadPorts(dir + "-run"); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the ports file after the end: %v", err)
+	}
+	if strings.Contains(log.String(), `"level":"ERROR"`) {
+		t.Errorf("errors in the log:\n%s", log.String())
+	}
+	for line := range strings.Lines(log.String()) {
+		var x struct{ Time, Level, Msg string }
+		if err := json.Unmarshal([]byte(line), &x); err != nil || len(x.Time) != len("2026-01-02T03:04:05.678Z") || x.Time[len(x.Time)-1] != 'Z' {
+			t.Errorf("log line %s: want JSON with UTC milliseconds", line)
+		}
+	}
+}
+
+func TestTheDefaultPortIsLeftToWhoHasIt(t *testing.T) {
+	key, err := wallet.FromURI("//Alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &host{Resolved: mustSettle(t, forMiner, nil, nil), key: key, log: slog.New(slog.DiscardHandler)}
+	h.HTTP.Listen = "127.0.0.1:0"
+	if err := h.watch(); err != nil {
+		t.Fatal(err)
+	}
+	defer h.web.Stop(t.Context())
+	taken := h.web.Addr().String()
+	other := &host{Resolved: mustSettle(t, forMiner, nil, nil), key: key, log: h.log}
+	other.HTTP.Listen = taken // stands for the default: nobody has asked for it
+	if err := other.watch(); err != nil {
+		t.Fatalf("beside another node: %v", err)
+	}
+	defer other.web.Stop(t.Context())
+	if other.web.Addr().String() == taken {
+		t.Error("two nodes at one address")
+	}
+	asked := &host{Resolved: mustSettle(t, forMiner, []string{"--http.listen", taken}, nil), key: key, log: h.log}
+	var exit *ExitError
+	if err := asked.watch(); !errors.As(err, &exit) || exit.Code != Network {
+		t.Errorf("a port that was asked for and is taken: %v, want exit code %d", err, Network)
+	}
+}
+
+func TestAClockFile(t *testing.T) {
+	now := time.Now()
+	good := clockFile{Version: 1, Genesis: testGenesis, WallOrigin: now.Add(-time.Minute).UnixNano(), NodeOrigin: now.Add(-10 * time.Minute).UnixNano(), Speed: 10}
+	at := func(d time.Duration) *link {
+		return &link{genesis: func() string { return testGenesis }, clock: func(context.Context) (time.Time, error) { return now.Add(d), nil }}
+	}
+	if got := good.clock().At(now); got.Sub(now).Abs() > time.Millisecond {
+		t.Errorf("a minute at tenfold speed after ten minutes before now is %v off", got.Sub(now))
+	}
+	for _, c := range []struct {
+		name string
+		edit func(*clockFile)
+		off  time.Duration
+		want string // "" where it is taken
+	}{
+		{"good", func(*clockFile) {}, 0, ""},
+		{"a block or two off", func(*clockFile) {}, 2 * chain.BlockTime, ""},
+		{"far off", func(*clockFile) {}, -4 * chain.BlockTime, "more than 3 blocks"},
+		{"another network", func(c *clockFile) { c.Genesis = "0xdef" }, 0, "another network"},
+		{"version", func(c *clockFile) { c.Version = 2 }, 0, "expected version 1"},
+		{"slower than time", func(c *clockFile) { c.Speed = 0.5 }, 0, "expected a speed"},
+		{"too fast", func(c *clockFile) { c.Speed = 121 }, 0, "expected a speed"},
+		{"no origin", func(c *clockFile) { c.NodeOrigin = 0 }, 0, "expected both origins"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			f := good
+			c.edit(&f)
+			b, err := json.Marshal(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := parseClock(b)
+			if err == nil {
+				err = got.fits(t.Context(), at(c.off), func() time.Time { return got.clock().At(now) })
+			}
+			if (c.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %q", err, c.want)
+			}
+		})
+	}
+}
+
+func FuzzClockFile(f *testing.F) {
+	f.Add([]byte(`{"version":1,"genesis":"0x1","wall_origin_unix_ns":1,"node_origin_unix_ns":1,"speed":60}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := parseClock(b)
+		if err == nil && !(c.Speed >= 1 && c.Speed <= maxSpeed) {
+			t.Fatalf("speed %v taken", c.Speed)
+		}
+	})
+}
+
+// TestAModelIsRecordedWhole: what a recording says of a model makes the same one,
+// a file of picks included.
+func TestAModelIsRecordedWhole(t *testing.T) {
+	picks := writeFile(t, "picks.csv", "game_id,outcome,wager\n1,home,10\n", 0o600)
+	for _, c := range []struct {
+		name string
+		set  []string
+	}{{"value", []string{"kelly=0.5"}}, {"file:" + picks, nil}} {
+		m, err := modelSpec(c.name, c.set)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := recordedMind(m.text())
+		if err != nil || again.Spec != m.text() {
+			t.Errorf("%s: recorded as %s, read as %s, %v", c.name, m.text(), again.Spec, err)
+		}
+		if _, err := again.New(sched.NewStream(1)); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+	if m, err := modelSpec("file:"+picks, nil); err != nil || !strings.Contains(m.text(), "home") {
+		t.Errorf("the picks are not in %s, %v", m.text(), err)
+	}
+}
+
+func TestVerdictsHaveTheirExitCodes(t *testing.T) {
+	c := cli.NewContext(&cli.App{}, nil, nil)
+	c.Command = &cli.Command{Name: "replay", HelpName: "bettensor replay"}
+	for _, x := range []struct {
+		err  error
+		code Code
+	}{
+		{&sched.Divergence{Event: 7, Source: "feed", Why: "x"}, Diverged},
+		{fmt.Errorf("%w: y", live.ErrDamaged), Validation},
+		{fmt.Errorf("%w: y", live.ErrRevision), Validation},
+		{&os.PathError{Op: "open", Path: "p", Err: os.ErrNotExist}, File},
+		{errors.New("z"), Other},
+	} {
+		if got := replayError(c, "d", x.err).Code; got != x.code {
+			t.Errorf("%v: exit code %d, want %d", x.err, got, x.code)
+		}
+	}
+	all := []error{replayError(c, "d", live.ErrDamaged), replayError(c, "d", &sched.Divergence{Event: 1})}
+	if got := worst(all).(*ExitError).Code; got != Diverged {
+		t.Errorf("the worst of two is %d, want %d", got, Diverged)
+	}
+}
