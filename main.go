@@ -27,7 +27,10 @@ func main() {
 		Version: version(),
 		// A value may hold commas: --set 'network={loss: 0.1, jitter: 0s}'.
 		DisableSliceFlagSeparator: true,
-		Commands:                  []*cli.Command{sim.Sim(), sim.Bench(), node.Score(), node.Store()},
+		Commands: []*cli.Command{
+			node.Validator(), node.Miner(), node.Doctor(), node.Status(), node.Weights(), node.Wallets(), node.Chain(), node.Config(), node.Replay(), node.Score(), node.Store(),
+			sim.Sim(), sim.Localnet(), sim.Bench(),
+		},
 	}
 	node.Prepare(app, map[string]node.Code{"sim": node.Other, "bench": node.Other})
 	os.Exit(node.Exit(app.RunContext(ctx, node.Arrange(app, os.Args)), os.Stderr))

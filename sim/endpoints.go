@@ -19,7 +19,7 @@ func (h *Host) chainBackend() sched.Backend[chain.Request, chain.Reply] {
 		w := h.world
 		port := PortWeights
 		switch req.Op {
-		case chain.OpSync:
+		case chain.OpSync, chain.OpReadWeights:
 			port = PortChain
 		case chain.OpServeAxon:
 			port = PortAxon
@@ -45,7 +45,7 @@ func (h *Host) chainBackend() sched.Backend[chain.Request, chain.Reply] {
 				return
 			}
 			back := half
-			if r.Code == chain.OK && req.Op != chain.OpSync {
+			if r.Code == chain.OK && port != PortChain {
 				back += max(w.Chain.TimeOf(r.Included).Sub(w.now()), 0)
 			}
 			answer := func() { reply(sched.Result[chain.Reply]{Res: r}) }

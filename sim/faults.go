@@ -82,8 +82,8 @@ var events = []string{
 	"game_settled", "game_update", "games_updated", "metagraph_updated", "miner_connected", "miner_disconnected",
 	"miner_started", "prediction_confirmed", "prediction_received", "prediction_rejected", "prediction_result",
 	"prediction_settled", "prediction_stored", "prediction_submitted", "predictions_generated", "scoring_complete",
-	"task_completed", "task_failed", "validator_connected", "validator_disconnected", "validator_started", "weights_failed",
-	"weights_set",
+	"task_completed", "task_failed", "validator_connected", "validator_disconnected", "validator_started", "weights_epoch",
+	"weights_failed", "weights_set",
 }
 
 // trigger starts a fault at the nth event of a name.

@@ -105,16 +105,18 @@ func realOpener() *wire.Opener { return &wire.Opener{Verifier: &wire.Sr25519Veri
 func validatorConfig(hotkey chain.Hotkey, axon chain.Axon) node.ValidatorConfig {
 	return node.ValidatorConfig{Hotkey: hotkey, Axon: axon, FeedInterval: 100 * time.Millisecond, ScoringInterval: 200 * time.Millisecond,
 		SettleDelay: 20 * time.Millisecond, MetagraphInterval: 100 * time.Millisecond, BlockTime: 50 * time.Millisecond, StatusInterval: time.Hour,
-		BackupInterval: 300 * time.Millisecond}
+		BackupInterval: 300 * time.Millisecond, PollInterval: 200 * time.Millisecond}
 }
 
-func minerConfig(hotkey chain.Hotkey) node.MinerConfig {
-	return node.MinerConfig{Hotkey: hotkey, MetagraphInterval: 100 * time.Millisecond, ThinkDelay: 10 * time.Millisecond,
+// minerConfig is of a miner that dials, or where it has an axon of one that is polled.
+func minerConfig(hotkey chain.Hotkey, axon chain.Axon) node.MinerConfig {
+	return node.MinerConfig{Hotkey: hotkey, Axon: axon, PollOnly: axon.Port != 0, MetagraphInterval: 100 * time.Millisecond, ThinkDelay: 10 * time.Millisecond,
 		Heartbeat: 300 * time.Millisecond, StatusInterval: time.Hour}
 }
 
 // TestGateLiveRunReplays is gate 4: the same two types run over real loopback
-// sockets and a real directory, and that run's recording replays to the same hash.
+// sockets, WebSocket and HTTP, and a real directory, and that run's recording
+// replays to the same hash.
 func TestGateLiveRunReplays(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -136,7 +138,7 @@ func TestGateLiveRunReplays(t *testing.T) {
 
 	nodes := map[string]*liveNode{}
 	dirs := map[string]string{}
-	var axon chain.Axon
+	axons := map[string]chain.Axon{}
 	for i, name := range names {
 		n := &liveNode{}
 		nodes[name] = n
@@ -164,16 +166,18 @@ func TestGateLiveRunReplays(t *testing.T) {
 				n.committer = store.NewGroupCommitter(n.engine, report, store.Limits{})
 				return n.committer
 			}}}
-		if name == "v0" {
+		if name != "m0" { // which dials the validator, while m1 is polled by it
 			if err := n.transport.Listen("127.0.0.1:0"); err != nil {
 				t.Fatal(err)
 			}
 			var port int
 			fmt.Sscanf(n.transport.Addr().String(), "127.0.0.1:%d", &port)
-			axon = chain.Axon{IP: "127.0.0.1", Port: uint16(port)}
-			n.validator, err = node.NewValidator(n.live.Loop(), validatorConfig(hotkeys[name], axon), ports, realOpener)
+			axons[name] = chain.Axon{IP: "127.0.0.1", Port: uint16(port)}
+		}
+		if name == "v0" {
+			n.validator, err = node.NewValidator(n.live.Loop(), validatorConfig(hotkeys[name], axons[name]), ports, realOpener)
 		} else {
-			n.miner, err = node.NewMiner(n.live.Loop(), minerConfig(hotkeys[name]), ports, picks[name], realOpener)
+			n.miner, err = node.NewMiner(n.live.Loop(), minerConfig(hotkeys[name], axons[name]), ports, picks[name], realOpener)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -274,7 +278,7 @@ func TestGateLiveRunReplays(t *testing.T) {
 		if events[name] < 20 {
 			t.Errorf("%s: only %d events were recorded", name, events[name])
 		}
-		if got := replayed(t, name, nodes[name].recording.Bytes(), hotkeys[name], axon, picks[name]); got != hashes[name] {
+		if got := replayed(t, name, nodes[name].recording.Bytes(), hotkeys[name], axons[name], picks[name]); got != hashes[name] {
 			t.Errorf("%s: replay ends in hash %016x, the live run in %016x", name, got, hashes[name])
 		}
 	}
@@ -308,7 +312,7 @@ func replayed(t *testing.T, name string, recording []byte, hotkey chain.Hotkey, 
 		}
 		v.Start()
 	} else {
-		n, err := node.NewMiner(r.Loop(), minerConfig(hotkey), ports, m, realOpener)
+		n, err := node.NewMiner(r.Loop(), minerConfig(hotkey, axon), ports, m, realOpener)
 		if err != nil {
 			t.Fatal(err)
 		}

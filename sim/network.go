@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"bettensor/node/wire"
@@ -157,12 +158,17 @@ func (n *network) arrive(to *end, at time.Time, ev *wire.Event) {
 	}
 }
 
-// Dial connects to whoever listens at an address.
+// Dial connects to whoever listens at an address. An HTTP exchange is a
+// connection like any other: a stream, over which one frame goes each way.
 func (t *transport) Dial(id wire.Conn, address string) {
 	n := t.net
 	var to *Host
+	where := address
+	if _, host, ok := strings.Cut(address, "://"); ok {
+		where = host
+	}
 	for _, h := range n.w.Hosts {
-		if h.address == address {
+		if h.address == where {
 			to = h
 			break
 		}

@@ -120,6 +120,9 @@ func (p *Plan) schedule(games []market.File) error {
 // least stands for no time at all where a configuration's 0 means its default.
 func least(d time.Duration) time.Duration { return max(d, 1) }
 
+// revealVersion is the form of timelocked commits that the main network takes.
+const revealVersion = 4
+
 func (p *Plan) config() Config {
 	s := p.Scenario
 	cc := mockchain.Defaults(s.Netuid, p.Start)
@@ -129,6 +132,9 @@ func (p *Plan) config() Config {
 		MinAllowedWeights: s.Chain.MinAllowedWeights, MaxWeightsLimit: chain.MaxWeight, ImmunityPeriod: s.Chain.Immunity,
 		ActivityCutoff: s.Chain.ActivityCutoff, MaxUIDs: s.Chain.MaxUIDs, MaxValidators: s.Chain.MaxValidators,
 		CommitReveal: s.Chain.CommitReveal, RevealPeriod: s.Chain.RevealPeriod}
+	if s.Chain.CommitReveal && s.Chain.Timelock {
+		cc.Params.RevealVersion = revealVersion
+	}
 	c := Config{Seed: s.Seed, Start: p.Start, Chain: cc, Feed: p.Market, Sr25519: s.Crypto == "sr25519",
 		Network: Network{Latency: least(s.Network.Latency), Jitter: s.Network.Jitter, Loss: s.Network.Loss, Duplication: s.Network.Duplication,
 			Reordering: s.Network.Reordering, Bandwidth: int64(s.Network.Bandwidth)},
@@ -146,8 +152,9 @@ func (p *Plan) config() Config {
 			}
 			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Node: node.ValidatorConfig{
 				Netuid: s.Netuid, SessionTimeout: timeout, MetagraphInterval: s.Node.MetagraphInterval,
-				FeedInterval: s.Node.FeedPoll, ScoringInterval: s.Node.ScoringInterval, SettleDelay: least(s.Node.SettleDelay),
+				FeedInterval: s.Node.FeedPoll, ClosingLead: -1 /* the market tells closing odds */, ScoringInterval: s.Node.ScoringInterval, SettleDelay: least(s.Node.SettleDelay),
 				WeightsMove: max(s.Node.WeightsMove, math.SmallestNonzeroFloat64), WeightsMaxAge: chain.Block(s.Node.WeightsMaxAge),
+				PollInterval: s.Node.PollInterval, PollStakeLimit: 1, /* likewise */
 				StatusInterval: s.Node.StatusInterval, BlockTime: s.Chain.BlockTime, Scheme: p.Scheme}})
 		}
 	}
@@ -155,7 +162,8 @@ func (p *Plan) config() Config {
 		for i := range g.Count {
 			c.Miners = append(c.Miners, MinerSpec{Name: memberName(g.Name, i), Kind: g.Kind, Group: g.Name, Node: node.MinerConfig{
 				Netuid: s.Netuid, MetagraphInterval: s.Node.MetagraphInterval, PredictionInterval: s.Node.PredictionInterval,
-				Heartbeat: s.Node.Heartbeat, StatusInterval: s.Node.StatusInterval}})
+				ValidatorMinStake: 1 /* whoever holds a permit is one of the file's */, Heartbeat: s.Node.Heartbeat, StatusInterval: s.Node.StatusInterval},
+				Polled: g.Transport == "http"})
 		}
 	}
 	return c

@@ -14,6 +14,7 @@ import (
 	"bettensor/node/wire"
 	"bettensor/sched"
 	"bettensor/sim/invariant"
+	"bettensor/sim/mockchain"
 	"bettensor/sim/scenario"
 	"bettensor/store"
 )
@@ -316,11 +317,12 @@ func (r *recorder) watch() {
 	w.Chain.OnExtrinsic(func(now time.Time, q chain.Request, a chain.Reply) {
 		r.checks.Extrinsic(now, q, a, w.Chain.Metagraph(now))
 		if a.Code == chain.OK && (q.Op == chain.OpSetWeights || q.Op == chain.OpRevealWeights) {
-			for i, h := range w.Hosts {
-				if h.Hotkey == q.Hotkey && i < len(r.votes) {
-					r.votes[i].set++
-				}
-			}
+			r.voted(q.Hotkey)
+		}
+	})
+	w.Chain.OnReveal(func(v mockchain.Reveal) {
+		if v.Code == chain.OK {
+			r.voted(v.Hotkey)
 		}
 	})
 	w.OnOpened = func(h *Host) {
@@ -330,6 +332,15 @@ func (r *recorder) watch() {
 			}
 		}
 		r.look(h, r.checks.Reopened)
+	}
+}
+
+// voted counts weights that took effect.
+func (r *recorder) voted(h chain.Hotkey) {
+	for i, x := range r.w.Hosts {
+		if x.Hotkey == h && i < len(r.votes) {
+			r.votes[i].set++
+		}
 	}
 }
 

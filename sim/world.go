@@ -71,7 +71,10 @@ type MinerSpec struct {
 	Kind  string
 	Group string           // of the scenario; faults address it
 	Node  node.MinerConfig // Hotkey is filled in
-	Model func() (model.Model, error)
+	// Polled makes it answer HTTP polls at an axon of its own and dial nobody, as
+	// the original's miners do.
+	Polled bool
+	Model  func() (model.Model, error)
 }
 
 // World is a simulated subnet.
@@ -174,6 +177,10 @@ func NewWorld(cfg Config) (*World, error) {
 		h.miner = s
 		s.Node.Hotkey = h.Hotkey
 		h.address = fmt.Sprintf("203.0.%d.%d:0", i/250, i%250+1)
+		if s.Polled {
+			s.Node.PollOnly, s.Node.Axon = true, chain.Axon{IP: fmt.Sprintf("203.0.%d.%d", i/250, i%250+1), Port: 12345}
+			h.address = fmt.Sprintf("%s:%d", s.Node.Axon.IP, s.Node.Axon.Port)
+		}
 		cc.Neurons = append(cc.Neurons, mockchain.Neuron{Hotkey: h.Hotkey, Coldkey: coldkeyOf(s.Name)})
 	}
 	w.Chain = mockchain.New(cc)

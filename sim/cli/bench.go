@@ -40,6 +40,7 @@ func Bench() *cli.Command {
 			one("sched", "timers, inboxes, ports", bench.Sched),
 			one("score", "a day's components, a round", bench.Score),
 			one("store", "durable rows in a temporary directory", benchStore),
+			ingest(flags),
 			one("sim", "the whole simulator: one day of the load scenario's subnet", benchSim),
 		},
 	}

@@ -118,14 +118,24 @@ func (s *Set) Frame(at time.Time, from, to Node, e *wire.Event) {
 	m := &e.Message
 	switch {
 	case to.Validator:
-		if m.Kind == wire.Prediction && m.Submission != nil {
+		switch {
+		case m.Kind == wire.Prediction && m.Submission != nil:
 			s.submission(at, s.validator(to), m.Sender, m.Submission)
+		case m.Kind == wire.Answer: // to a poll; it speaks for whom was dialled
+			for i := range m.Exchange.Submissions {
+				s.submission(at, s.validator(to), from.Hotkey, &m.Exchange.Submissions[i])
+			}
 		}
 	case from.Validator && m.Sender == from.Hotkey:
 		v := s.validator(from)
 		v.heard = at
-		if m.Kind == wire.ConfirmationMessage {
+		switch m.Kind {
+		case wire.ConfirmationMessage:
 			s.confirmation(at, v, to.Hotkey, &m.Confirmation)
+		case wire.Receipts:
+			for i := range m.Exchange.Words {
+				s.confirmation(at, v, to.Hotkey, &m.Exchange.Words[i])
+			}
 		}
 	}
 }

@@ -21,7 +21,7 @@ type update struct {
 }
 
 func (r *weightsRate) extrinsic(at time.Time, q *chain.Request, p *chain.Reply, meta *chain.Metagraph) {
-	if q.Op != chain.OpSetWeights && q.Op != chain.OpCommitWeights || p.Code != chain.OK {
+	if q.Op != chain.OpSetWeights && q.Op != chain.OpCommitWeights && q.Op != chain.OpCommitTimelocked || p.Code != chain.OK {
 		return
 	}
 	if r.last == nil {

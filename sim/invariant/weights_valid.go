@@ -29,7 +29,7 @@ const rulesLag = 24 * time.Hour
 func (r *weightsValid) extrinsic(at time.Time, q *chain.Request, meta *chain.Metagraph) {
 	r.rules = slices.DeleteFunc(r.rules, func(p subnetRules) bool { return p.until.Before(at) || p.Hyperparameters == meta.Params })
 	r.rules = append(r.rules, subnetRules{meta.Params, at.Add(rulesLag)})
-	if q.Op != chain.OpSetWeights && q.Op != chain.OpRevealWeights || !r.judge() {
+	if q.Op != chain.OpSetWeights && q.Op != chain.OpRevealWeights && q.Op != chain.OpCommitTimelocked || !r.judge() {
 		return
 	}
 	why := wrong(q, meta, &meta.Params)

@@ -134,6 +134,9 @@ type Group struct {
 	Name string `key:"name" form:"name" default:"=kind"`
 	// Count of miners in the group.
 	Count int `key:"count" default:"1" range:"0..60000"`
+	// Transport by which the group's miners talk: `websocket` dials every validator,
+	// `http` dials nobody and is polled, as the original's miners are.
+	Transport string `key:"transport" enum:"websocket,http" default:"websocket"`
 	// Params of the kind, complete. Each kind takes its own, listed with it:
 	// dollars where the kind counts in dollars, minutes where it counts in minutes
 	// (written as durations in a file).
@@ -173,6 +176,10 @@ type Chain struct {
 	// CommitReveal hides weights for RevealPeriod epochs. The chain's own default is
 	// true; false here, because a run then shows a weight set's effect at once.
 	CommitReveal bool `key:"commit_reveal" default:"false"`
+	// Timelock has commits sealed until a round of the beacon, when the chain opens
+	// them itself, as the main network does. Off: commits are hashes, and validators
+	// reveal them. It matters with commit_reveal only.
+	Timelock bool `key:"timelock" default:"true"`
 	// RevealPeriod is the number of epochs between commit and reveal.
 	RevealPeriod uint64 `key:"reveal_period" default:"1" range:"1..100"`
 	// Immunity is the number of blocks during which a new UID is not pruned.
@@ -218,6 +225,8 @@ type Node struct {
 	// Heartbeat is how often an idle connection says that it is alive. Longer ones
 	// make long runs faster.
 	Heartbeat time.Duration `key:"heartbeat" default:"1m" range:"1s..1d"`
+	// PollInterval is how often a validator polls a miner whose transport is http.
+	PollInterval time.Duration `key:"poll_interval" default:"8m" range:"10s..1d"`
 	// SessionTimeout is how long a connection may be silent before it is closed.
 	// Absent: two and a half heartbeats.
 	SessionTimeout time.Duration `key:"session_timeout" range:"1s..1w"`

@@ -208,6 +208,7 @@ network:
 		{"invariants.disable.budget.reason=x", `--set invariants.disable.budget.reason: no item of that name, the file has no list here`},
 		{"seed.x=1", `--set seed.x: no such key (did you mean "seed"?)`},
 		{"seed", `--set seed: expected PATH=VALUE, such as seed=7 or miners.skilled.count=16`},
+		{"", `--set "": expected PATH=VALUE, such as seed=7 or miners.skilled.count=16`},
 		{"=1", `--set =1: expected PATH=VALUE, such as seed=7 or miners.skilled.count=16`},
 		{"seed=", `--set seed: expected a whole number, got nothing`},
 		{"miners=", `--set miners: expected a list, got nothing`},

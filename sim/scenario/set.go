@@ -27,7 +27,9 @@ func (d *decoder) set(root *yaml.Node, text string, order int) {
 	p, value, ok := strings.Cut(text, "=")
 	s := &setting{path: clip(p), order: order}
 	if !ok || p == "" {
-		s.path = clip(text)
+		if s.path = clip(text); s.path == "" {
+			s.path = `""` // what the shell was given, and a place for the message
+		}
 		d.report(Problem{Message: "expected PATH=VALUE, such as seed=7 or miners.skilled.count=16"}, s)
 		return
 	}
