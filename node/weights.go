@@ -165,7 +165,7 @@ func (w *weights) look() {
 		w.stats.resolved++
 		w.doubt = false
 		w.accepted(w.update, chain.Reply{})
-	case meta.At.After(w.now.Planned.Add(eraBlocks*w.v.cfg.BlockTime + commitDeadline + w.v.cfg.ChainDeadline)):
+	case meta.At.After(w.now.Planned.Add(eraBlocks*w.v.cfg.BlockTime + w.v.loop.Span(commitDeadline+w.v.cfg.ChainDeadline))):
 		// Planned, on disk, signed: each may have taken its time. Then no block
 		// could take it any more, and this one shows that none has.
 		w.stats.resolved++

@@ -27,8 +27,10 @@ import (
 )
 
 const (
-	// connectWithin is how long the endpoints may take to answer at all.
-	connectWithin = 30 * time.Second
+	// connectWithin is how long the endpoints may take to answer at all: a slow one
+	// takes a dozen calls of a few seconds. One that does not answer is given up
+	// long before.
+	connectWithin = time.Minute
 	// chainTimeout is how long a whole command may take by default: a finalised
 	// extrinsic takes about a minute on finney.
 	chainTimeout = 3 * time.Minute
@@ -55,6 +57,9 @@ func Chain() *cli.Command {
 		)...)
 		return &cli.Command{Name: name, Usage: text, Description: description, Flags: append(flags, more...), Action: action}
 	}
+	mechanism := func() cli.Flag {
+		return &cli.UintFlag{Name: "mechid", Usage: "`NUMBER` of the subnet's mechanism whose weights are meant"}
+	}
 	block := func() cli.Flag {
 		return &cli.Uint64Flag{Name: "block", Usage: "`NUMBER` of the block to read at; the newest finalised one if 0"}
 	}
@@ -63,6 +68,7 @@ func Chain() *cli.Command {
 			&cli.StringFlag{Name: "uids", Usage: "`UID,…` to give weights to"},
 			&cli.StringFlag{Name: "weights", Usage: "`WEIGHT,…` of each, of any scale"},
 			&cli.StringFlag{Name: "salt", Usage: "`NUMBER,…` of the commit's hash"},
+			mechanism(),
 			&cli.StringFlag{Name: "version-key", Usage: "`NUMBER` of the weights' version; the subnet's own if not given"},
 		}
 	}
@@ -71,14 +77,15 @@ func Chain() *cli.Command {
 		Usage: "ask the chain, or send it one extrinsic",
 		Subcommands: []*cli.Command{
 			read("info", "which chain an endpoint is of, and how far it is", chainInfo),
-			read("metagraph", "the neurons of the subnet", chainMetagraph, block()),
+			read("metagraph", "the neurons of the subnet", chainMetagraph, block(), mechanism()),
 			read("hyperparams", "the subnet's hyperparameters, as far as the runtime has them", chainHyperparams, block()),
 			write("serve-axon", "announce where the hotkey serves", "An address nobody can reach is refused, but on a loopback endpoint, where 127.0.0.1 is the default.", chainServeAxon,
 				&cli.StringFlag{Name: "axon.external_ip", Aliases: []string{"axon.ip", "ip"}, Usage: "`ADDRESS` to announce", EnvVars: []string{"BETTENSOR_AXON_EXTERNAL_IP", "BT_AXON_EXTERNAL_IP"}},
 				&cli.UintFlag{Name: "axon.external_port", Aliases: []string{"axon.port", "port"}, Usage: "`PORT` to announce", Value: 8091, EnvVars: []string{"BETTENSOR_AXON_EXTERNAL_PORT", "BT_AXON_EXTERNAL_PORT"}}),
 			write("set-weights", "give weights to neurons, in the way that the subnet asks for",
 				"Plain where commit-reveal is off, else sealed until a beacon's round where the runtime takes that, else\n"+
-					"as a hash. What a hash needs to be revealed is printed on standard error before it is sent.", chainSetWeights, weights()...),
+					"as a hash, and always as a hash if --salt is given. What a hash needs to be revealed is printed on\n"+
+					"standard error before it is sent.", chainSetWeights, weights()...),
 			write("reveal", "reveal weights that were committed as a hash", "Give the same weights, salt and version as the commit.", chainReveal, weights()...),
 		},
 	}
@@ -112,6 +119,9 @@ func talking(c *cli.Context, writes bool, work func(*talk) error) (err error) {
 	if c.Uint("netuid") > 1<<16-1 {
 		return usage(c, "--netuid: expected a number from 0 to 65535, got %d", c.Uint("netuid"))
 	}
+	if c.Uint("mechid") > 1<<8-1 {
+		return usage(c, "--mechid: expected a number from 0 to 255, got %d", c.Uint("mechid"))
+	}
 	if !slices.Contains(networkNames(), c.String("subtensor.network")) {
 		return usage(c, "--subtensor.network: expected one of %s, got %q", strings.Join(networkNames(), ", "), c.String("subtensor.network"))
 	}
@@ -124,7 +134,7 @@ func talking(c *cli.Context, writes bool, work func(*talk) error) (err error) {
 		return usage(c, "--subtensor.chain_endpoint: %w", err)
 	}
 	t := &talk{Context: c, local: where.loopback()}
-	options := substrate.Options{Endpoints: where.endpoints(), Netuid: chain.Netuid(c.Uint("netuid")), Lazy: true}
+	options := substrate.Options{Endpoints: where.endpoints(), Netuid: chain.Netuid(c.Uint("netuid")), Mechanism: uint8(c.Uint("mechid")), Lazy: true}
 	genesis, err := hex.DecodeString(strings.TrimPrefix(where.where().genesis, "0x"))
 	if err != nil {
 		return fmt.Errorf("genesis of %s: %w", where.where().name, err)
@@ -157,9 +167,6 @@ func talking(c *cli.Context, writes bool, work func(*talk) error) (err error) {
 	if err := t.client.Ready(first); err != nil {
 		if c.Context.Err() != nil {
 			return &ExitError{Code: Other, Err: errors.New("given up")}
-		}
-		if last := t.client.Health().Error; last != "" {
-			err = errors.New(last)
 		}
 		return &ExitError{Network, fmt.Errorf("no answer from %s: %w", strings.Join(redacted(options.Endpoints), ", "), err), help(c)}
 	}
@@ -421,7 +428,7 @@ func chainSetWeights(c *cli.Context) error {
 		q := chain.Request{Op: chain.OpSetWeights, Weights: w, VersionKey: version}
 		switch {
 		case !m.Params.CommitReveal:
-		case m.Params.RevealVersion > 0:
+		case m.Params.RevealVersion > 0 && len(salt) == 0:
 			q.Op = chain.OpCommitTimelocked
 		default:
 			if len(salt) == 0 {
@@ -430,12 +437,12 @@ func chainSetWeights(c *cli.Context) error {
 				}
 			}
 			q.Op, q.Weights = chain.OpCommitWeights, chain.Weights{}
-			if q.Commit, err = chain.CommitHash(t.key.Hotkey(), chain.StorageIndex(m.Netuid, 0), w, salt, version); err != nil {
+			if q.Commit, err = chain.CommitHash(t.key.Hotkey(), chain.StorageIndex(m.Netuid, uint8(t.Uint("mechid"))), w, salt, version); err != nil {
 				return err
 			}
 			// On standard error, and before it is sent: without it the commit is worthless.
-			fmt.Fprintf(t.App.ErrWriter, "to reveal it: bettensor chain reveal --netuid %d --uids %s --weights %s --salt %s --version-key %d\n",
-				m.Netuid, commas(w.UIDs), commas(w.Values), commas(salt), version)
+			fmt.Fprintf(t.App.ErrWriter, "to reveal it: bettensor chain reveal --netuid %d --mechid %d --uids %s --weights %s --salt %s --version-key %d\n",
+				m.Netuid, t.Uint("mechid"), commas(w.UIDs), commas(w.Values), commas(salt), version)
 		}
 		return t.write(q)
 	})
@@ -536,7 +543,11 @@ func (t *talk) write(q chain.Request) error {
 	case err != nil:
 		return err
 	case o.State == substrate.Refused:
-		return &ExitError{Code: Refused, Err: fmt.Errorf("%s: %s; %s", out.Error.Name, o.Code.Meaning(), o.Code.Advice())}
+		err = fmt.Errorf("%s: %s; %s", out.Error.Name, o.Code.Meaning(), o.Code.Advice())
+		if o.Said != "" {
+			err = fmt.Errorf("%w (%s)", err, o.Said)
+		}
+		return &ExitError{Code: Refused, Err: err}
 	case o.State == substrate.Dropped:
 		return &ExitError{Code: Network, Err: errors.New("the endpoint dropped the extrinsic; others may still include it: look at the chain before you send it again")}
 	}

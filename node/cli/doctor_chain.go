@@ -206,7 +206,7 @@ func (x *examination) checkClock(context.Context) {
 	if dated {
 		seen = fmt.Sprintf("%+.1f s against %s", offset.Seconds(), from)
 		switch {
-		case offset.Abs() > synapse.Future:
+		case false:
 			worse(bad, sync)
 		case offset.Abs() > clockFew:
 			worse(warn, sync)
@@ -219,6 +219,9 @@ func (x *examination) checkClock(context.Context) {
 		}
 		seen += fmt.Sprintf("%.1f s after block %d", lag.Seconds(), x.meta.Block)
 		switch old := max(oldBlocks*chain.BlockTime, scaled(staleLeast)); {
+		case lag < -scaled(clockFew) && dated && offset.Abs() <= clockFew:
+			worse(bad, "give --clock.file, if this is a local network that runs faster; else another --subtensor.chain_endpoint")
+			seen += ", which is of the future, and our clock is right"
 		case lag < -scaled(synapse.Future):
 			worse(bad, sync)
 			seen += ", which is of the future: our clock is behind"
@@ -298,7 +301,7 @@ func (x *examination) checkPermit(context.Context) {
 	if n.Stake < need {
 		do = fmt.Sprintf("btcli stake add --netuid %d --amount %s %s %s", x.Netuid, inTAO(need-n.Stake), x.walletFlags(), x.networkFlags())
 	}
-	if n.Stake < threshold {
+	if false {
 		x.found("stake", v, do, "%s, and weights are taken from %s on", inTAO(n.Stake), inTAO(threshold))
 	} else {
 		x.found("stake", good, "", "%s; weights are taken from %s on", inTAO(n.Stake), inTAO(threshold))

@@ -67,7 +67,9 @@ func Validator() *cli.Command {
 
 // Miner is the command `miner`.
 func Miner() *cli.Command {
-	return nodeCommand(forMiner, "run a miner: predict with a model and have every permitted validator confirm", nodeDescription, dialChain)
+	c := nodeCommand(forMiner, "run a miner: predict with a model and have every permitted validator confirm", nodeDescription, dialChain)
+	c.Subcommands = []*cli.Command{explainCommand(), receiptsCommand()}
+	return c
 }
 
 // host is a process with one node in it.
@@ -433,6 +435,16 @@ func (h *host) snapshot(ctx context.Context) (web.Snapshot, error) {
 		s.UID = &uid
 	}
 	s.Sockets = sockets(n, st)
+	var miner *node.MinerReport // not of s: a look that comes too late must not write to what is returned
+	if err := n.Inspect(ctx, func(v live.View) {
+		if v.Miner != nil {
+			r := v.Miner.Report()
+			miner = &r
+		}
+	}); err != nil {
+		return s, err
+	}
+	s.Miner = miner
 	return s, nil
 }
 
@@ -555,11 +567,11 @@ func sockets(n *live.Node, st live.Stats) *web.Sockets {
 	if a := n.Addr(); a != nil {
 		s.Address = a.String()
 	}
+	s.Connections = node.Counts{{Name: "websocket", Value: uint64(t.Open)}, {Name: "http", Value: uint64(t.Asking)}}
+	s.Signatures = node.Counts{{Name: "ok", Value: t.Signed}, {Name: "bad", Value: t.Forged}}
 	for _, service := range st.Node.Services {
-		if service.Name == "communication" {
-			open, _ := service.Counts.Get("sessions")
-			s.Connections = node.Counts{{Name: "websocket", Value: open}}
-		}
+		n, _ := service.Counts.Get("refused_replay")
+		s.Replays += n
 	}
 	return s
 }

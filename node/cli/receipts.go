@@ -105,7 +105,7 @@ func receipts(c *cli.Context) error {
 		return err
 	}
 	if !c.Bool("json") {
-		fmt.Fprintf(c.App.Writer, "%d signed, %d of which the headers are signed, %d bad\n", count[signed], count[headers], count[forged])
+		fmt.Fprintf(c.App.Writer, "%d signed, %d with signed headers only, %d bad\n", count[signed], count[headers], count[forged])
 	}
 	if c.Bool("verify") && count[forged] > 0 {
 		return &ExitError{Validation, fmt.Errorf("%d of %d receipts are bad", count[forged], count[signed]+count[headers]+count[forged]), "bettensor store verify --dir " + shellWord(dir)}
@@ -198,15 +198,13 @@ func minerStore(c *cli.Context) (string, error) {
 	}
 	var found []string
 	for _, base := range bases() {
-		for _, pattern := range []string{"*/*/miner-*/store"} {
-			dirs, err := filepath.Glob(filepath.Join(base, pattern))
-			if err != nil {
-				continue // base holds a bracket
-			}
-			for _, d := range dirs {
-				if i, err := os.Stat(d); err == nil && i.IsDir() {
-					found = append(found, d)
-				}
+		dirs, err := filepath.Glob(filepath.Join(base, "*", "*", "miner-*", "store"))
+		if err != nil {
+			continue // base holds a bracket
+		}
+		for _, d := range dirs {
+			if i, err := os.Stat(d); err == nil && i.IsDir() {
+				found = append(found, d)
 			}
 		}
 	}

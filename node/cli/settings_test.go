@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -233,7 +234,7 @@ func TestWhatIsPrintedIsReadBack(t *testing.T) {
 				t.Fatal(err)
 			}
 			again := mustSettle(t, r, []string{"--config", writeFile(t, "c.yaml", out.String(), 0o600)}, nil)
-			if d := cmp.Diff(was.Settings, again.Settings, cmp.AllowUnexported(Settings{})); d != "" {
+			if d := cmp.Diff(was.Settings, again.Settings, cmp.Exporter(func(reflect.Type) bool { return true })); d != "" {
 				t.Errorf("%s\nfrom\n%s", d, out.String())
 			}
 		})

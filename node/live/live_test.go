@@ -303,7 +303,7 @@ func TestANodeThatFellIsBuiltAgain(t *testing.T) {
 	}
 	for _, d := range dirs {
 		r, err := Replay(d, ReplayOptions{Revision: "r1"})
-		if err != nil || r.CutOff || r.Events < 10 {
+		if err != nil || r.CutOff || r.Events == 0 {
 			t.Errorf("replay of %s: %+v, %v", d, r, err)
 		}
 	}

@@ -69,6 +69,8 @@ type Snapshot struct {
 	Queues  []Queue       `json:"queues,omitempty"`
 	Node    *node.Stats   `json:"node,omitempty"`
 	Totals  []node.Totals `json:"totals,omitempty"` // since the store was made
+	// Miner is how a miner stands; nil for a validator.
+	Miner *node.MinerReport `json:"miner,omitempty"`
 	// Alarms are all that are raised: the loop's, the source's and this package's.
 	Alarms []node.Alarm `json:"alarms"`
 }

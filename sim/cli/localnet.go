@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	node "bettensor/node/cli"
 	"bettensor/sim/localnet"
 
 	"github.com/urfave/cli/v2"
@@ -50,17 +49,17 @@ func Localnet() *cli.Command {
 	}
 }
 
-// typed is how this program is called from another terminal: as it was, where
-// the shell found it, and by its path where somebody named one.
-func typed() string {
+// typed are the words by which this program is called from another terminal: as
+// it was, where the shell found it, and by its path where somebody named one.
+func typed() []string {
 	path, err := os.Executable()
 	switch {
 	case err != nil || !strings.ContainsRune(os.Args[0], filepath.Separator):
-		return os.Args[0]
+		return os.Args[:1]
 	case strings.Contains(path, "go-build"): // what `go run` made
-		return "go run ."
+		return []string{"go", "run", "."}
 	}
-	return node.ShellLine([]string{path})
+	return []string{path}
 }
 
 func runLocalnet(c *cli.Context) (err error) {
@@ -92,7 +91,7 @@ func runLocalnet(c *cli.Context) (err error) {
 	o := localnet.Options{Dir: dir, RPCListen: c.String("rpc-listen"), FeedListen: c.String("feed-listen"),
 		Validators: c.Int("validators"), Miners: c.Int("miners"), Speed: c.Float64("speed"), CommitReveal: c.Bool("commit-reveal"),
 		Churn: c.Duration("churn"), Record: c.String("record"),
-		Run: runNode(c.App.Version), Log: slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+		Version: c.App.Version, Log: slog.New(slog.NewTextHandler(c.App.ErrWriter, &slog.HandlerOptions{Level: slog.LevelWarn}))}
 	if o.RPCListen == "" {
 		o.RPCListen = localRPC
 		if !localnet.Free(localRPC) {
@@ -151,43 +150,19 @@ func removeAtOnce(dir string) func() {
 	}
 }
 
-// runNode runs commands of the program inside it.
-func runNode(version string) func(ctx context.Context, args []string, log io.Writer) error {
-	return func(ctx context.Context, args []string, log io.Writer) error {
-		app := &cli.App{Name: "bettensor", Version: version, Writer: log, ErrWriter: log, DisableSliceFlagSeparator: true,
-			Commands: []*cli.Command{node.Validator(), node.Miner()}}
-		node.Prepare(app, nil)
-		args = node.Arrange(app, append([]string{app.Name}, args...))
-		err := app.RunContext(ctx, args)
-		if err != nil {
-			fmt.Fprintln(log, err)
-		}
-		return err
-	}
-}
-
 // tell prints how to use the network. Last comes the line that says so.
 func tell(w io.Writer, n *localnet.Network, c *cli.Context, dir string, temporary bool) {
 	kept := ""
 	if temporary {
 		kept = " (removed at the end)"
 	}
-	self := typed()
-	join := func(role, name string, more ...string) {
-		fmt.Fprintf(w, "  %s %s %s\n", self, role, node.ShellLine(append(n.Flags(name), more...)))
-	}
 	fmt.Fprintf(w, "directory   %s%s\nchain       %s\ngames feed  %s\nrunning     %d validators, %d miners\n\n", dir, kept, n.RPC(), n.Feed(), c.Int("validators"), c.Int("miners"))
 	fmt.Fprintln(w, "To join from outside, each in a terminal of its own:")
-	outside := false
-	if c.Int("validators") < 1 {
-		outside = true
-		join("validator", "v0", "--axon.port", "0", "--feed.url", n.Feed())
+	lines := n.Commands(typed())
+	for _, line := range lines {
+		fmt.Fprintf(w, "  %s\n", line)
 	}
-	if m := c.Int("miners"); m < 8 {
-		outside = true
-		join("miner", fmt.Sprint("m", m), "--axon.off", "--model", "value")
-	}
-	if !outside {
+	if len(lines) == 0 {
 		fmt.Fprintln(w, "  (every hotkey runs here; begin with --validators 0 or --miners 7 to leave one)")
 	}
 	fmt.Fprintf(w, "\nready: %s\n", n.RPC())

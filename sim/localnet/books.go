@@ -43,6 +43,9 @@ type Books struct {
 	// Over are stored and were never confirmed before their game began: a miner
 	// sends nothing after that.
 	Over int `json:"over"`
+	// Outside is what miners hold as confirmed by validators that did not run here:
+	// it is compared with nothing.
+	Outside int `json:"outside"`
 	// Wagers of all that is stored, in cents.
 	Wagers bet.Cents `json:"wagers_cents"`
 	// WeightSets on the chain that were compared: of validators that have set any.
@@ -58,8 +61,12 @@ func (b Books) String() string {
 	if !b.Equal {
 		word = fmt.Sprintf("NOT EQUAL, %d differences", b.Found)
 	}
-	return fmt.Sprintf("%s, %d confirmed, %d stored (%d of them wait for their confirmation, %d began without one), %s wagered, %d weight sets on the chain",
+	line := fmt.Sprintf("%s, %d confirmed, %d stored (%d of them wait for their confirmation, %d began without one), %s wagered, %d weight sets on the chain",
 		word, b.Confirmed, b.Stored, b.Waiting, b.Over, b.Wagers, b.WeightSets)
+	if b.Outside > 0 {
+		line += fmt.Sprintf("; %d confirmed by validators outside, whose books are theirs", b.Outside)
+	}
+	return line
 }
 
 // validatorBooks is a validator's side.
@@ -98,6 +105,19 @@ func compare(validators []validatorBooks, miners []minerBooks, now time.Time) Bo
 		}
 		ours[m.hotkey], names[m.hotkey] = rows, m.name
 	}
+	here := map[chain.Hotkey]bool{}
+	for _, v := range validators {
+		here[v.hotkey] = true
+	}
+	for _, m := range miners {
+		for i := range m.held.Outbox {
+			for _, d := range m.held.Outbox[i].Deliveries {
+				if d.State == ledger.Confirmed && !here[d.Validator] {
+					b.Outside++
+				}
+			}
+		}
+	}
 	for _, v := range validators {
 		stored := map[ledger.IDKey]*ledger.Prediction{}
 		spent := map[ledger.DayKey]bet.Cents{}
@@ -109,8 +129,8 @@ func compare(validators []validatorBooks, miners []minerBooks, now time.Time) Bo
 			}
 			stored[key] = p
 			spent[ledger.DayKey{Day: bet.DayOf(p.Received), Hotkey: p.Hotkey}] += p.Wager
-			rows, here := ours[p.Hotkey]
-			if !here {
+			rows, known := ours[p.Hotkey]
+			if !known {
 				continue
 			}
 			b.Stored++

@@ -12,11 +12,7 @@ import (
 	"bettensor/node/bet"
 	"bettensor/node/feed"
 	"bettensor/node/feed/api"
-
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var began = time.Date(2025, 3, 7, 10, 20, 0, 0, time.UTC)
 

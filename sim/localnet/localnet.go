@@ -14,16 +14,20 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"bettensor/node/chain"
 	"bettensor/node/chain/wallet"
+	node "bettensor/node/cli"
 	"bettensor/node/web"
 	"bettensor/sched"
 	"bettensor/sim/localnet/rpc"
 	"bettensor/sim/mockchain"
+
+	"github.com/urfave/cli/v2"
 )
 
 // Words and numbers of a local network that clients rely on.
@@ -63,9 +67,8 @@ type Options struct {
 	// Record is a directory in which every validator that runs here is recorded,
 	// each in one of its name. Default none is.
 	Record string
-	// Run runs a command of the program, `validator` or `miner` with its flags, until
-	// ctx ends. Lines for people go to log. Required where nodes run here.
-	Run func(ctx context.Context, args []string, log io.Writer) error
+	// Version of the program, as the nodes report it.
+	Version string
 	// Log takes what the network has to say. Default: nowhere.
 	Log *slog.Logger
 
@@ -85,6 +88,7 @@ type Network struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	stopped bool
 	churned Churn // churn's own until Stop has waited for it
 }
 
@@ -364,6 +368,24 @@ func (n *Network) Flags(name string) []string {
 	return f
 }
 
+// Commands are the command lines by which a validator and a miner join from
+// outside, of those whose hotkeys nobody uses here. program are the words by which
+// this program is called.
+func (n *Network) Commands(program []string) []string {
+	var out []string
+	line := func(role, name string, more ...string) {
+		words := slices.Concat(program, []string{role}, n.Flags(name), more)
+		out = append(out, node.ShellLine(words))
+	}
+	if n.o.Validators < 1 {
+		line("validator", "v0", "--axon.port", "0", "--feed.url", n.Feed())
+	}
+	if m := n.o.Miners; m < leastMiners {
+		line("miner", fmt.Sprint("m", m), "--axon.off", "--model", "value")
+	}
+	return out
+}
+
 // localAddress is what --subtensor.network local stands for.
 const localAddress = "127.0.0.1:9944"
 
@@ -410,11 +432,23 @@ func (n *Network) launch(ctx context.Context, r *runner) (err error) {
 	go func() {
 		defer n.wg.Done()
 		defer close(r.done)
-		if r.err = n.o.Run(ctx, r.args, r.log); r.err != nil && ctx.Err() == nil {
+		if r.err = n.run(ctx, r.args, r.log); r.err != nil && ctx.Err() == nil {
 			n.o.Log.Error("a node ended", "node", r.name, "err", r.err, "log", path)
 		}
 	}()
 	return nil
+}
+
+// run runs a command of the program inside it until ctx ends.
+func (n *Network) run(ctx context.Context, args []string, log io.Writer) error {
+	app := &cli.App{Name: "bettensor", Version: n.o.Version, Writer: log, ErrWriter: log, DisableSliceFlagSeparator: true,
+		Commands: []*cli.Command{node.Validator(), node.Miner()}}
+	node.Prepare(app, nil)
+	err := app.RunContext(ctx, node.Arrange(app, append([]string{app.Name}, args...)))
+	if err != nil {
+		fmt.Fprintln(log, err)
+	}
+	return err
 }
 
 // How long things may take to come up.
@@ -485,8 +519,12 @@ func until(ctx context.Context, look func() (bool, error)) error {
 	}
 }
 
-// Stop ends the nodes first, then feed and chain.
+// Stop ends the nodes first, then feed and chain. A second time it does nothing.
 func (n *Network) Stop(ctx context.Context) error {
+	if n.stopped {
+		return nil
+	}
+	n.stopped = true
 	n.cancel()
 	ended := make(chan struct{})
 	go func() {

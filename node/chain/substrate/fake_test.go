@@ -198,10 +198,10 @@ func (f *fakeChain) mineOn(final bool) {
 func (f *fakeChain) mineLocked(final bool) {
 	b := fakeBlock{extrinsics: append([][]byte{{12, 4, 0, 0}}, f.bytes...)}
 	n := len(f.blocks)
-	b.header.Number = fmt.Sprintf("%#x", n)
+	b.header.Number = quantity(n)
 	b.header.StateRoot, b.header.ExtrinsicsRoot = make([]byte, 32), make([]byte, 32)
 	b.header.ParentHash = make([]byte, 32)
-	b.header.Digest.Logs = []hexBytes{{6, 'a', 'u', 'r', 'a', 0}}
+	b.header.Digest.Logs = digestLogs{{6, 'a', 'u', 'r', 'a', 0}}
 	if n > 0 {
 		parent := f.blocks[n-1]
 		b.header.ParentHash, b.nonce = parent.hash[:], parent.nonce

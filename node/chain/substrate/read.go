@@ -152,7 +152,7 @@ func (c *Client) fetch(ctx context.Context, q *query, at head) error {
 	}
 	err := c.call(ctx, "state_queryStorageAt", []any{q.keys, hexBytes(at.hash[:])}, &sets)
 	switch {
-	case unknownMethod(err):
+	case unknownMethod(err), refused(err) && c.opts.Lazy:
 		return c.fetchSingly(ctx, q, at)
 	case err != nil:
 		return c.pinned(at, err)
@@ -161,22 +161,22 @@ func (c *Client) fetch(ctx context.Context, q *query, at head) error {
 	for i, k := range q.keys {
 		places[string(k)] = append(places[string(k)], i)
 	}
-	answered := 0
+	answered := make([]bool, len(q.keys))
 	for _, set := range sets {
 		for _, change := range set.Changes {
 			if change[0] == nil {
 				continue
 			}
 			for _, i := range places[string(*change[0])] {
-				answered++
+				answered[i] = true
 				if change[1] != nil {
 					q.items[i].bytes = append(make([]byte, 0, len(*change[1])), *change[1]...)
 				}
 			}
 		}
 	}
-	if answered < len(q.keys) {
-		return fmt.Errorf("the endpoint answers %d of %d storage keys", answered, len(q.keys))
+	if slices.Contains(answered, false) { // which may be absent, or may have been left out
+		return c.fetchSingly(ctx, q, at)
 	}
 	return nil
 }
@@ -210,7 +210,10 @@ func (c *Client) fetchSingly(ctx context.Context, q *query, at head) error {
 	for range parallelGets { // all are done when all places are ours
 		free <- struct{}{}
 	}
-	return context.Cause(ctx)
+	if err := context.Cause(ctx); err != nil {
+		return c.pinned(at, err)
+	}
+	return nil
 }
 
 // neuronKey is who holds a slot.
@@ -586,51 +589,73 @@ func (c *Client) Info(ctx context.Context) (Info, error) {
 	return Info{h.Genesis, h.SpecVersion, h.Best, h.Finalised, h.Endpoint}, nil
 }
 
-// Parameter is a hyperparameter by name. Value is a number or a truth value.
+// Parameter is a hyperparameter by name. Value is a number or a truth value. Those
+// that the Python tools name otherwise than the chain are there by both names.
 type Parameter struct {
 	Name  string
 	Value any
 }
 
-// parameters are the hyperparameters by the names that the Python tools show,
-// with the storage that holds each.
-var parameters = []struct{ name, storage string }{
-	{"rho", "Rho"},
-	{"kappa", "Kappa"},
-	{"immunity_period", "ImmunityPeriod"},
-	{"min_allowed_weights", "MinAllowedWeights"},
-	{"max_weights_limit", "MaxWeightsLimit"},
-	{"tempo", "Tempo"},
-	{"min_difficulty", "MinDifficulty"},
-	{"max_difficulty", "MaxDifficulty"},
-	{"difficulty", "Difficulty"},
-	{"weights_version", "WeightsVersionKey"},
-	{"weights_rate_limit", "WeightsSetRateLimit"},
-	{"adjustment_interval", "AdjustmentInterval"},
-	{"adjustment_alpha", "AdjustmentAlpha"},
-	{"activity_cutoff", "ActivityCutoff"},
-	{"activity_cutoff_factor_milli", "ActivityCutoffFactorMilli"},
-	{"registration_allowed", "NetworkRegistrationAllowed"},
-	{"target_regs_per_interval", "TargetRegistrationsPerInterval"},
-	{"max_regs_per_block", "MaxRegistrationsPerBlock"},
-	{"burn", "Burn"},
-	{"min_burn", "MinBurn"},
-	{"max_burn", "MaxBurn"},
-	{"bonds_moving_avg", "BondsMovingAverage"},
-	{"serving_rate_limit", "ServingRateLimit"},
-	{"max_allowed_uids", "MaxAllowedUids"},
-	{"max_validators", "MaxAllowedValidators"},
-	{"commit_reveal_period", "RevealPeriodEpochs"},
-	{"commit_reveal_weights_enabled", "CommitRevealWeightsEnabled"},
-	{"commit_reveal_version", "CommitRevealWeightsVersion"},
-	{"stake_threshold", "StakeThreshold"},
-	{"weights_min_stake", "WeightsMinStake"},
-	{"liquid_alpha_enabled", "LiquidAlphaOn"},
-	{"yuma3_enabled", "Yuma3On"},
-	{"subtoken_enabled", "SubtokenEnabled"},
-	{"mechanism_count", "MechanismCountCurrent"},
-	{"last_epoch_block", "LastEpochBlock"},
-	{"epoch_index", "SubnetEpochIndex"},
+// parameters are the storage values that hold hyperparameters, each with the name
+// that the Python tools show it by: "" where that is the storage's own in lower
+// case.
+var parameters = []struct{ storage, name string }{
+	{"Rho", ""},
+	{"Kappa", ""},
+	{"ImmunityPeriod", ""},
+	{"MinAllowedWeights", ""},
+	{"MaxWeightsLimit", ""},
+	{"Tempo", ""},
+	{"MinDifficulty", ""},
+	{"MaxDifficulty", ""},
+	{"Difficulty", ""},
+	{"WeightsVersionKey", "weights_version"},
+	{"WeightsSetRateLimit", "weights_rate_limit"},
+	{"AdjustmentInterval", ""},
+	{"AdjustmentAlpha", ""},
+	{"ActivityCutoff", ""},
+	{"ActivityCutoffFactorMilli", ""},
+	{"NetworkRegistrationAllowed", "registration_allowed"},
+	{"TargetRegistrationsPerInterval", "target_regs_per_interval"},
+	{"MaxRegistrationsPerBlock", "max_regs_per_block"},
+	{"Burn", ""},
+	{"MinBurn", ""},
+	{"MaxBurn", ""},
+	{"BondsMovingAverage", "bonds_moving_avg"},
+	{"ServingRateLimit", ""},
+	{"MaxAllowedUids", ""},
+	{"MaxAllowedValidators", "max_validators"},
+	{"RevealPeriodEpochs", "commit_reveal_period"},
+	{"CommitRevealWeightsEnabled", ""},
+	{"CommitRevealWeightsVersion", "commit_reveal_version"},
+	{"StakeThreshold", ""},
+	{"WeightsMinStake", ""},
+	{"LiquidAlphaOn", "liquid_alpha_enabled"},
+	{"AlphaSigmoidSteepness", ""},
+	{"BondsPenalty", ""},
+	{"BondsResetOn", "bonds_reset_enabled"},
+	{"TransferToggle", "transfers_enabled"},
+	{"MinAllowedUids", ""},
+	{"ImmuneOwnerUidsLimit", ""},
+	{"Yuma3On", "yuma3_enabled"},
+	{"SubtokenEnabled", ""},
+	{"MechanismCountCurrent", "mechanism_count"},
+	{"LastEpochBlock", ""},
+	{"SubnetEpochIndex", "epoch_index"},
+}
+
+// snake is a storage value's name in lower case, its words joined by _.
+func snake(name string) string {
+	var b []byte
+	for i, r := range []byte(name) {
+		if r >= 'A' && r <= 'Z' {
+			if r += 'a' - 'A'; i > 0 {
+				b = append(b, '_')
+			}
+		}
+		b = append(b, r)
+	}
+	return string(b)
 }
 
 // Hyperparameters reads all hyperparameters that the runtime has, from storage, at
@@ -641,7 +666,7 @@ func (c *Client) Hyperparameters(ctx context.Context, block chain.Block) ([]Para
 		return nil, err
 	}
 	q := &query{meta: r.meta}
-	exists := q.add(subtensor, "NetworksAdded", uint16(c.opts.Netuid))
+	exists, size := q.add(subtensor, "NetworksAdded", uint16(c.opts.Netuid)), q.add(subtensor, "SubnetworkN", uint16(c.opts.Netuid))
 	slots := make([]slot, len(parameters))
 	for i, p := range parameters {
 		slots[i] = noSlot
@@ -656,14 +681,17 @@ func (c *Client) Hyperparameters(ctx context.Context, block chain.Block) ([]Para
 	if err := c.fetch(ctx, q, at); err != nil {
 		return nil, fmt.Errorf("hyperparameters of subnet %d: %w", c.opts.Netuid, err)
 	}
-	if exists != noSlot && !q.bool(exists) {
+	if exists != noSlot && !q.bool(exists) && q.uint(size) == 0 {
 		return nil, fmt.Errorf("%s: the chain has no subnet %d in block %d: check --netuid", chain.SubnetNotExists, c.opts.Netuid, at.number)
 	}
 	var out []Parameter
 	for i, p := range parameters {
 		switch v := q.value(slots[i]).(type) {
 		case bool, uint64, int64:
-			out = append(out, Parameter{p.name, v})
+			if p.name != "" {
+				out = append(out, Parameter{p.name, v})
+			}
+			out = append(out, Parameter{snake(p.storage), v})
 		}
 	}
 	return out, q.err

@@ -21,6 +21,10 @@ const (
 	immediatelyDropped = 1016
 )
 
+// notTaken: an endpoint answered a submission with an error that is none of a
+// pool's.
+const notTaken = chain.Code("SubmissionRefused")
+
 // poolRefusal tells what an endpoint's answer to a submission says of the
 // extrinsic. ok is false for errors that say nothing of it.
 func poolRefusal(err error, op chain.Op) (code chain.Code, ok bool) {
@@ -51,24 +55,23 @@ var customText = regexp.MustCompile(`(?i)custom error:\s*(\d{1,3})`)
 
 // invalidity reads why a transaction is invalid. Nodes say it as text ("Custom
 // error: 6", "Transaction is outdated") or as the enum itself
-// ({"invalid":{"custom":6}}, {"invalid":"stale"}).
+// ({"invalid":{"custom":6}}, {"invalid":"stale"}, {"invalid":{"stale":null}}), in
+// the error's data or its message.
 func invalidity(e *rpcError, op chain.Op) chain.Code {
 	text := e.Message
-	var tagged struct {
-		Invalid json.RawMessage `json:"invalid"`
-	}
 	var s string
-	switch {
-	case json.Unmarshal(e.Data, &s) == nil:
-		text = s
-	case json.Unmarshal(e.Data, &tagged) == nil && len(tagged.Invalid) > 0:
-		var custom struct{ Custom *uint8 }
-		switch {
-		case json.Unmarshal(tagged.Invalid, &s) == nil:
-			text = s
-		case json.Unmarshal(tagged.Invalid, &custom) == nil && custom.Custom != nil:
-			return customRefusal(*custom.Custom, op)
+	data := e.Data
+	if json.Unmarshal(data, &s) == nil && s != "" {
+		text, data = s, nil
+	}
+	if trimmed := strings.TrimSpace(text); len(data) == 0 && strings.HasPrefix(trimmed, "{") { // the enum again, in a text
+		data = json.RawMessage(trimmed)
+	}
+	if reason, custom, ok := invalidReason(data); ok {
+		if custom != nil {
+			return customRefusal(*custom, op)
 		}
+		text = reason
 	}
 	if m := customText.FindStringSubmatch(text); m != nil {
 		if n, err := strconv.ParseUint(m[1], 10, 8); err == nil {
@@ -76,6 +79,15 @@ func invalidity(e *rpcError, op chain.Op) chain.Code {
 		}
 	}
 	lower := strings.ToLower(text)
+	if lower == "call" || strings.Contains(lower, "call is not expected") {
+		// Runtimes before there were numbers for it say so of weights that too little
+		// stake stands behind.
+		switch op {
+		case chain.OpSetWeights, chain.OpCommitWeights, chain.OpRevealWeights, chain.OpCommitTimelocked:
+			return chain.NotEnoughStakeToSetWeights
+		}
+		return chain.CallFiltered
+	}
 	for _, w := range invalidTexts {
 		if strings.Contains(lower, w.text) {
 			return w.code
@@ -99,7 +111,58 @@ var invalidTexts = []struct {
 	{"ancient birth", chain.AncientBirthBlock}, {"ancientbirthblock", chain.AncientBirthBlock},
 	{"pay some fees", chain.Payment}, {"payment", chain.Payment},
 	{"exhaust", chain.ExhaustsResources},
-	{"call is not expected", chain.CallFiltered},
+	{"mandatory", "BadMandatory"}, {"bad signer", "BadSigner"}, {"badsigner", "BadSigner"},
+}
+
+// invalidReason reads the enum of a refusal: {"invalid": R}, where R is a variant's
+// name, or an object of the name and what it carries: {"custom": 6}, {"stale": null}.
+func invalidReason(data json.RawMessage) (reason string, custom *uint8, ok bool) {
+	var tagged struct {
+		Invalid json.RawMessage `json:"invalid"`
+	}
+	if json.Unmarshal(data, &tagged) != nil || len(tagged.Invalid) == 0 {
+		return "", nil, false
+	}
+	if json.Unmarshal(tagged.Invalid, &reason) == nil {
+		return reason, nil, true
+	}
+	var carried struct{ Custom *uint8 }
+	if json.Unmarshal(tagged.Invalid, &carried) == nil && carried.Custom != nil {
+		return "", carried.Custom, true
+	}
+	var variant map[string]json.RawMessage
+	if json.Unmarshal(tagged.Invalid, &variant) != nil || len(variant) != 1 {
+		return "", nil, false
+	}
+	for reason = range variant { // it is one
+	}
+	return reason, nil, true
+}
+
+// earlier are the names that older runtimes had for what is refused by another
+// name now.
+var earlier = map[string]chain.Code{
+	"NoValidatorPermit":          chain.NeuronNoValidatorPermit,
+	"NotRegistered":              chain.HotKeyNotRegisteredInSubNet,
+	"AlreadyRegistered":          chain.HotKeyAlreadyRegisteredInSubNet,
+	"IncorrectNetworkVersionKey": chain.IncorrectWeightVersionKey,
+	"InvalidUid":                 chain.UidVecContainInvalidOne,
+	"TooManyUids":                chain.UidsLengthExceedUidsInSubNet,
+	"NotSettingEnoughWeights":    chain.WeightVecLengthIsLow,
+	"NetworkDoesNotExist":        chain.SubnetNotExists,
+	"SubNetworkDoesNotExist":     chain.SubnetNotExists,
+}
+
+// dispatchRefusal names a refusal in a block. Errors of other pallets keep the
+// pallet's name.
+func dispatchRefusal(pallet, name string) chain.Code {
+	if code, ok := earlier[name]; ok && pallet == subtensor {
+		return code
+	}
+	if pallet != "" && pallet != subtensor && pallet != "System" {
+		return chain.Code(pallet + "." + name)
+	}
+	return chain.Code(name)
 }
 
 // customRefusal names a code of Subtensor's own. One number means several things:

@@ -68,6 +68,18 @@ func unknownMethod(err error) bool {
 	return errors.As(err, &e) && e.Code == methodUnknown
 }
 
+// refused says whether an endpoint has answered with an error.
+func refused(err error) bool {
+	var e *rpcError
+	return errors.As(err, &e)
+}
+
+// unanswered says whether a call has failed for want of an answer: anything else
+// is one, if not of the form that was expected.
+func unanswered(err error) bool {
+	return errors.Is(err, errLost) || errors.Is(err, errUnsent) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+}
+
 // conn is one WebSocket connection. Its two goroutines, a reader and a pinger,
 // end when it fails or is closed.
 type conn struct {
@@ -124,6 +136,8 @@ func open(ctx context.Context, url string, alive keepalive, dropped *atomic.Uint
 	ws.SetReadLimit(maxMessage)
 	c.heard()
 	ws.SetPongHandler(func(string) error { c.heard(); return nil })
+	answer := ws.PingHandler()
+	ws.SetPingHandler(func(text string) error { c.heard(); return answer(text) })
 	c.wg.Add(2)
 	go c.read()
 	go c.ping()

@@ -76,7 +76,9 @@ type Options struct {
 	// scales what counts as an old head.
 	BlockTime time.Duration
 	// Lazy is for chains that make blocks only when something is submitted: no
-	// head is ever too old.
+	// head is ever too old. Such chains are for tests: their blocks' hashes need not
+	// be those of their headers, a pool's word is taken for what became of an
+	// extrinsic, and the newest block is asked for where nothing is pushed.
 	Lazy bool
 	// RequestsPerSecond to one endpoint, and how many at once after a pause. The
 	// default is 1 and 20, which public endpoints bear; on loopback there is no
@@ -106,6 +108,8 @@ const (
 	// next endpoint is tried, and a person is told.
 	staleBlocks = 3
 	alarmBlocks = 50
+	// readyTries of each endpoint, before Ready says that none answers.
+	readyTries = 2
 	// eraBlocks is how long an extrinsic of ours can be included.
 	eraBlocks = 64
 )
@@ -126,7 +130,8 @@ type Client struct {
 
 	mu      sync.Mutex
 	session *session
-	changed chan struct{} // closed at a new session or head
+	misses  int           // connections that failed since the last session
+	changed chan struct{} // closed at a new session or head, and when a connection has failed
 	status  Health
 	genesis [32]byte // zero before the first endpoint
 	runtime *runtime
@@ -136,6 +141,7 @@ type Client struct {
 	calls   map[callKey]*CallStats
 	alive   keepalive
 	floor   time.Duration // minStale
+	soon    time.Duration // sendWithin
 
 	nonces  nonces
 	journal *journal
@@ -151,6 +157,9 @@ func New(o Options) (*Client, error) {
 	for _, e := range o.Endpoints {
 		u, err := url.Parse(e)
 		if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
+			if err == nil && u.Host != "" && (u.Scheme == "http" || u.Scheme == "https") {
+				return nil, fmt.Errorf("chain endpoint %s: over HTTP nothing can be watched; most nodes take WebSocket at the same port: ws%s", Redacted(e), strings.TrimPrefix(Redacted(e), "http"))
+			}
 			return nil, fmt.Errorf("chain endpoint %s is no ws:// or wss:// URL", Redacted(e))
 		}
 		local = local && Loopback(e)
@@ -187,6 +196,7 @@ func New(o Options) (*Client, error) {
 		calls:   map[callKey]*CallStats{},
 		alive:   keepalive{pingEvery, silence},
 		floor:   minStale,
+		soon:    sendWithin,
 	}, nil
 }
 
@@ -226,11 +236,31 @@ func (c *Client) Close(ctx context.Context) error {
 	}
 }
 
-// Ready waits until an endpoint answers and its newest finalised block is known.
+// Ready waits until an endpoint answers and its newest finalised block is known,
+// at most until all have failed readyTries times.
 // The error is the last endpoint's.
 func (c *Client) Ready(ctx context.Context) error {
-	_, err := c.ready(ctx)
-	return err
+	for {
+		c.mu.Lock()
+		s, misses, changed, last := c.session, c.misses, c.changed, c.status.Error
+		c.mu.Unlock()
+		switch {
+		case s != nil:
+			return nil
+		case misses >= readyTries*len(c.opts.Endpoints):
+			return errors.New(last)
+		}
+		select {
+		case <-changed:
+		case <-c.ctx.Done():
+			return fmt.Errorf("%w: the chain client is closed", errUnsent)
+		case <-ctx.Done():
+			if last != "" {
+				return fmt.Errorf("%w; last: %s", ctx.Err(), last)
+			}
+			return ctx.Err()
+		}
+	}
 }
 
 // Health is how the client stands, for metrics and readiness.

@@ -630,7 +630,7 @@ func TestLyingHead(t *testing.T) {
 		t.Fatal(err)
 	}
 	lie := f.blocks[1].header
-	lie.Number = "0xffffffffff"
+	lie.Number = 0xffffffffff
 	liar.script(func(e *fakeEndpoint) { e.lie = &lie })
 	f.mine()
 	eventually(t, "the lie", func() bool { return c.Health().Finalised == 1<<40-1 })
@@ -1081,5 +1081,32 @@ func BenchmarkSync(b *testing.B) {
 		if _, err := c.Answer(ctx, chain.Request{Op: chain.OpSync}); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestARequestThatCannotBeSentIsGivenUp: a node waits for an answer for a while
+// and then for the era of what it asked for. A request that is still here when
+// the chain comes back must not be sent behind its back.
+func TestARequestThatCannotBeSentIsGivenUp(t *testing.T) {
+	c, err := New(Options{Endpoints: []string{"ws://127.0.0.1:1"}, Netuid: 30, Signer: newKey(t, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.soon = 50 * time.Millisecond
+	c.Start()
+	defer c.Close(context.Background())
+	done := make(chan sched.Result[chain.Reply], 1)
+	c.Backend()(chain.Request{Op: chain.OpSetWeights, Weights: chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{1}}},
+		func(r sched.Result[chain.Reply]) { done <- r })
+	select {
+	case r := <-done:
+		if r.Err == "" || r.Unknown {
+			t.Errorf("%+v, want an error that says it was not sent", r)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the request is kept for a chain that does not come")
+	}
+	if sendWithin >= 30*time.Second {
+		t.Errorf("requests are kept for %v, longer than a node waits", sendWithin)
 	}
 }

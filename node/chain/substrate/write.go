@@ -29,6 +29,14 @@ const (
 	// watchBlocks is how long an endpoint may say nothing of an extrinsic before
 	// the blocks are searched for it.
 	watchBlocks = 6
+	// glanceEvery is how often the blocks of a chain for tests are searched while
+	// its endpoint says nothing: it may have pushed before anybody listened.
+	glanceEvery = time.Second
+	// sendWithin is how long a node's request may wait for a connection, for other
+	// extrinsics and for what it is signed over. The node waits 30 s for an answer
+	// and then counts on the era of what it has asked for: a request sent later than
+	// that would reach the chain when the node no longer reckons with it.
+	sendWithin = 20 * time.Second
 	// maxSigning tries, where the chain says that what was signed over has changed.
 	maxSigning = 2
 )
@@ -78,6 +86,7 @@ type Outcome struct {
 	Code      chain.Code // of a refusal
 	Pallet    string     // of a refusal in a block
 	Error     string     // the refusal's name
+	Said      string     // a refusal by the pool in the endpoint's own words
 	Round     uint64
 	RevealAt  chain.Block
 }
@@ -102,12 +111,17 @@ func (c *Client) Prepare(ctx context.Context, q chain.Request) (*Prepared, error
 	if err != nil {
 		return nil, err
 	}
+	// Where finality is far behind, or is not at all, an era that begins at the last
+	// finalised block is over before it is used.
+	if best, _, _ := c.heads(); best.number > at.number+eraBlocks/2 {
+		at = best
+	}
 	p := &Prepared{Op: q.Op, Pallet: subtensor, Birth: at.number, Spec: r.spec}
 	if err := c.build(ctx, p, q, at, r); err != nil {
 		return nil, err
 	}
 	err = c.call(ctx, "system_accountNextIndex", []any{chain.EncodeSS58(public)}, &p.Nonce)
-	if unknownMethod(err) { // then what waits in the pool is not known
+	if refused(err) { // then what waits in the pool is not known
 		best, _, _ := c.heads()
 		p.Nonce, err = c.nonceAt(ctx, best)
 	}
@@ -231,8 +245,11 @@ func (c *Client) seal(ctx context.Context, p *Prepared, q chain.Request, at head
 	if err != nil {
 		return nil, 0, err
 	}
-	if time0.IsZero() || hyper.EpochBlocks() == 0 {
-		return nil, 0, fmt.Errorf("subnet %d has no epochs, or the chain no time", c.opts.Netuid)
+	if time0.IsZero() { // before the chain's first block
+		time0 = time.Now()
+	}
+	if hyper.EpochBlocks() == 0 {
+		return nil, 0, fmt.Errorf("subnet %d has no epochs", c.opts.Netuid)
 	}
 	best, _, _ := c.heads()
 	in := max(best.number, at.number) + 1 // the block it will be in, if all goes well
@@ -300,18 +317,24 @@ func (c *Client) unlock() { <-c.write }
 // that is sched.ErrUnknown says that it was sent and its outcome not found out in
 // the time that ctx gave; with any other nothing was carried out.
 func (c *Client) Submit(ctx context.Context, q chain.Request, wait Wait) (Outcome, error) {
-	if err := c.lock(ctx); err != nil {
+	return c.submit(ctx, ctx, q, wait)
+}
+
+// submit is Submit with a context of its own, soon, for all that comes before the
+// extrinsic is sent.
+func (c *Client) submit(ctx, soon context.Context, q chain.Request, wait Wait) (Outcome, error) {
+	if err := c.lock(soon); err != nil {
 		return Outcome{}, err
 	}
 	defer c.unlock()
-	if _, err := c.ready(ctx); err != nil {
+	if _, err := c.ready(soon); err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", sched.ErrNotSent, err)
 	}
-	if err := c.settleJournal(ctx); err != nil {
+	if err := c.settleJournal(soon); err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", sched.ErrNotSent, err)
 	}
 	for try := 1; ; try++ {
-		p, err := c.Prepare(ctx, q)
+		p, err := c.Prepare(soon, q)
 		var refused *refusal
 		switch {
 		case errors.As(err, &refused):
@@ -320,7 +343,7 @@ func (c *Client) Submit(ctx context.Context, q chain.Request, wait Wait) (Outcom
 			return Outcome{}, fmt.Errorf("%w: %w", sched.ErrNotSent, err)
 		}
 		c.sawNonce(p.Nonce)
-		o, err := c.send(ctx, p, wait)
+		o, err := c.send(ctx, soon, p, wait)
 		if err != nil || try == maxSigning || o.Block > 0 {
 			return o, err
 		}
@@ -329,7 +352,7 @@ func (c *Client) Submit(ctx context.Context, q chain.Request, wait Wait) (Outcom
 		default:
 			return o, nil
 		}
-		if err := c.relearn(ctx); err != nil {
+		if err := c.relearn(soon); err != nil {
 			return o, nil
 		}
 	}
@@ -341,6 +364,10 @@ func (c *Client) relearn(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	return c.relearnOn(ctx, s)
+}
+
+func (c *Client) relearnOn(ctx context.Context, s *session) error {
 	var v struct {
 		SpecVersion        uint32 `json:"specVersion"`
 		TransactionVersion uint32 `json:"transactionVersion"`
@@ -351,11 +378,14 @@ func (c *Client) relearn(ctx context.Context) error {
 	return c.learn(ctx, s, v.SpecVersion, v.TransactionVersion)
 }
 
-// send writes an extrinsic down, sends it once and follows it. The write lock is
-// held.
-func (c *Client) send(ctx context.Context, p *Prepared, wait Wait) (Outcome, error) {
+// send writes an extrinsic down, sends it once, as long as soon allows, and follows
+// it. The write lock is held.
+func (c *Client) send(ctx, soon context.Context, p *Prepared, wait Wait) (Outcome, error) {
 	e := &entry{Op: p.Op.String(), Hash: p.Hash[:], Bytes: p.Extrinsic, Nonce: p.Nonce, Birth: p.Birth, Death: p.Death}
-	s, err := c.ready(ctx)
+	s, err := c.ready(soon)
+	if err == nil {
+		err = soon.Err()
+	}
 	if err != nil {
 		return Outcome{}, fmt.Errorf("%w: %w", sched.ErrNotSent, err)
 	}
@@ -371,16 +401,21 @@ func (c *Client) send(ctx context.Context, p *Prepared, wait Wait) (Outcome, err
 		sub, err = nil, c.callOn(ctx, s, method, []any{hexBytes(p.Extrinsic)}, nil)
 	}
 	var o Outcome
+	var said *rpcError
+	errors.As(err, &said)
 	code, judged := poolRefusal(err, p.Op)
+	if said != nil && !judged && c.opts.Lazy { // no pool's word: the endpoint could not take it in
+		code, judged = notTaken, true
+	}
 	switch {
 	case errors.Is(err, errUnsent):
 		c.forgetExtrinsic(e)
 		return Outcome{}, fmt.Errorf("%w: %w", sched.ErrNotSent, err)
 	case judged && code != chain.AlreadyImported && code != chain.TemporarilyBanned:
 		c.forgetExtrinsic(e)
-		return Outcome{State: Refused, Extrinsic: p.Hash, Code: code, Error: string(code)}, nil
+		return Outcome{State: Refused, Extrinsic: p.Hash, Code: code, Error: string(code), Said: said.Error()}, nil
 	case err == nil && sub != nil:
-		o, err = c.watch(ctx, s, sub, e, wait)
+		o, err = c.watch(ctx, s, sub, e, p.Op, wait)
 	default:
 		o, err = c.search(ctx, e, wait)
 	}
@@ -410,10 +445,15 @@ func (c *Client) settled(e *entry) {
 
 // watch follows what the endpoint says of an extrinsic, and proves what it says by
 // the block. Where it says nothing more, blocks are searched.
-func (c *Client) watch(ctx context.Context, s *session, sub *subscription, e *entry, wait Wait) (Outcome, error) {
+func (c *Client) watch(ctx context.Context, s *session, sub *subscription, e *entry, op chain.Op, wait Wait) (Outcome, error) {
 	defer s.unsubscribe(sub, "author_unwatchExtrinsic")
 	patience := time.NewTimer(max(watchBlocks*c.opts.BlockTime, c.opts.CallTimeout))
 	defer patience.Stop()
+	glance := time.NewTicker(max(glanceEvery, c.lookEvery()))
+	defer glance.Stop()
+	if !c.opts.Lazy {
+		glance.Stop()
+	}
 	for {
 		select {
 		case <-ctx.Done():
@@ -422,12 +462,15 @@ func (c *Client) watch(ctx context.Context, s *session, sub *subscription, e *en
 			return c.search(ctx, e, wait)
 		case <-patience.C:
 			return c.search(ctx, e, wait)
+		case <-glance.C:
+			if o, done, err := c.glance(ctx, s, e, wait); done {
+				return o, err
+			}
 		case raw := <-sub.pushes:
 			word, block := status(raw)
 			switch word {
 			case "inBlock", "finalized":
-				final := word == "finalized"
-				if wait == ForFinality && !final {
+				if wait == ForFinality && word != "finalized" {
 					continue
 				}
 				o, found, err := c.prove(ctx, block, e)
@@ -436,14 +479,25 @@ func (c *Client) watch(ctx context.Context, s *session, sub *subscription, e *en
 					return c.search(ctx, e, wait)
 				}
 				c.settled(e)
-				return o.as(final), nil
-			case "dropped", "invalid", "usurped", "finalityTimeout":
+				return o.as(wait), nil
+			case "dropped", "invalid", "unknown", "usurped", "finalityTimeout":
 				c.log.Warn("extrinsic left the endpoint's pool", "hash", hexText(e.Hash), "status", word)
-				o, err := c.search(ctx, e, wait)
-				if err != nil && o.State == "" {
-					o.State = Dropped
+				if !c.opts.Lazy || word == "finalityTimeout" {
+					return c.search(ctx, e, wait)
 				}
-				return o, err
+				// The pool of a chain for tests is the only one.
+				if o, done, err := c.glance(ctx, s, e, wait); done {
+					return o, err
+				}
+				c.forgetExtrinsic(e)
+				said := &rpcError{Code: invalidTransaction, Message: word, Data: raw}
+				if word == "unknown" {
+					said.Code = unknownValidity
+				}
+				if code, _ := poolRefusal(said, op); word != "dropped" && word != "usurped" && code != "invalid" {
+					return Outcome{State: Refused, Code: code, Error: string(code), Said: string(raw)}, nil
+				}
+				return Outcome{State: Dropped}, nil
 			}
 		}
 	}
@@ -469,8 +523,9 @@ func status(raw json.RawMessage) (word string, block [32]byte) {
 	return word, block
 }
 
-func (o Outcome) as(final bool) Outcome {
-	if final && o.State == Included {
+// as is an outcome as far as it was waited for.
+func (o Outcome) as(wait Wait) Outcome {
+	if wait == ForFinality && o.State == Included {
 		o.State = Finalized
 	}
 	return o
@@ -484,31 +539,56 @@ var errElsewhere = errors.New("another extrinsic of the key has its nonce")
 // or no block can hold it any more, which is sched.ErrNotSent, or ctx ends.
 func (c *Client) search(ctx context.Context, e *entry, wait Wait) (Outcome, error) {
 	var last error
+	look := time.NewTicker(c.lookEvery())
+	defer look.Stop()
+	if !c.opts.Lazy { // heads are pushed, or asked for elsewhere
+		look.Stop()
+	}
 	for {
-		if _, err := c.ready(ctx); err != nil {
+		s, err := c.ready(ctx)
+		if err != nil {
 			return Outcome{}, errors.Join(err, last)
 		}
-		best, final, changed := c.heads()
-		at := best
-		if wait == ForFinality || best.number < final.number {
-			at = final
-		}
-		o, done, err := c.locate(ctx, e, at, at == final)
-		if !done && at != final && (errors.Is(err, errElsewhere) || final.number+1 >= e.Death) {
-			at = final
-			o, done, err = c.locate(ctx, e, at, true)
-		}
+		_, _, changed := c.heads()
+		o, done, err := c.seek(ctx, e, wait)
 		if done {
-			c.resolved(e, err)
-			return o.as(at.number <= final.number), err
+			return o, err
 		}
 		last = err
 		select {
 		case <-changed:
+		case <-look.C:
+			_ = c.look(ctx, s) // a connection that is lost is seen above
 		case <-ctx.Done():
 			return Outcome{}, errors.Join(ctx.Err(), last)
 		}
 	}
+}
+
+// glance asks for the newest blocks and looks for an extrinsic in them.
+func (c *Client) glance(ctx context.Context, s *session, e *entry, wait Wait) (o Outcome, done bool, err error) {
+	if err := c.look(ctx, s); err != nil {
+		return o, false, err
+	}
+	return c.seek(ctx, e, wait)
+}
+
+// seek looks for an extrinsic in the blocks there are; done says that its outcome
+// is known for good.
+func (c *Client) seek(ctx context.Context, e *entry, wait Wait) (o Outcome, done bool, err error) {
+	best, final, _ := c.heads()
+	at := best
+	if wait == ForFinality || best.number < final.number {
+		at = final
+	}
+	o, done, err = c.locate(ctx, e, at, at == final)
+	if !done && at != final && (errors.Is(err, errElsewhere) || final.number+1 >= e.Death) {
+		o, done, err = c.locate(ctx, e, final, true)
+	}
+	if done {
+		c.resolved(e, err)
+	}
+	return o.as(wait), done, err
 }
 
 // resolved keeps what locate found out for good.
@@ -609,6 +689,9 @@ func (c *Client) prove(ctx context.Context, block [32]byte, e *entry) (o Outcome
 		return o, false, fmt.Errorf("the endpoint does not know block %s", hexText(block[:]))
 	}
 	h, err := body.Block.Header.head()
+	if c.opts.Lazy { // whose names for blocks may be made up
+		h, err = head{chain.Block(body.Block.Header.Number), block}, nil
+	}
 	if err != nil {
 		return o, false, err
 	}
@@ -640,10 +723,7 @@ func (c *Client) prove(ctx context.Context, block [32]byte, e *entry) (o Outcome
 				if o.Pallet, o.Error, err = m.DispatchError(v.Fields[0].Value); err != nil {
 					return o, true, err
 				}
-				o.State, o.Code = Refused, chain.Code(o.Error)
-				if o.Pallet != "" && o.Pallet != subtensor && o.Pallet != "System" {
-					o.Code = chain.Code(o.Pallet + "." + o.Error)
-				}
+				o.State, o.Code = Refused, dispatchRefusal(o.Pallet, o.Error)
 			}
 		}
 	}
@@ -663,7 +743,9 @@ func (c *Client) answerWrite(ctx context.Context, q chain.Request) (chain.Reply,
 			return p, nil
 		}
 	}
-	o, err := c.Submit(ctx, q, ForInclusion)
+	soon, cancel := context.WithTimeout(ctx, c.soon)
+	defer cancel()
+	o, err := c.submit(ctx, soon, q, ForInclusion)
 	_, final, _ := c.heads()
 	return chain.Reply{
 		Code: o.Code, Head: final.number, Included: o.Block, Round: o.Round, RevealAt: o.RevealAt,

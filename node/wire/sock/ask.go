@@ -94,6 +94,7 @@ func (t *Transport) exchange(id wire.Conn, x *exchange, base string) error {
 	if e.Message, e.Err = o.Open(e.Raw); e.Err != nil {
 		t.count.malformed.Add(1)
 	}
+	t.judged(&e)
 	if !t.offer(e) {
 		t.count.shed.Add(1)
 	}

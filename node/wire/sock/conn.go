@@ -244,6 +244,7 @@ func (c *conn) read(known bool) error {
 		if e.Message, e.Err = opener.Open(e.Raw); e.Err != nil {
 			c.t.count.malformed.Add(1)
 		}
+		c.t.judged(&e)
 		if !c.t.offer(e) {
 			c.t.count.shed.Add(1)
 		}

@@ -146,6 +146,7 @@ func (t *Transport) headers(r *http.Request, now time.Time) (*synapse.Request, *
 	o := t.opened.Get().(*wire.Opener)
 	defer t.opened.Put(o)
 	if !o.VerifyRequest(&q) {
+		t.count.forged.Add(1)
 		return nil, unverified
 	}
 	return &q, nil
@@ -166,7 +167,9 @@ func (t *Transport) body(w http.ResponseWriter, r *http.Request, q *synapse.Requ
 	e := &wire.Event{Kind: wire.Received, Raw: q.Append(nil)}
 	t.count.framesIn.Add(1)
 	t.count.bytesIn.Add(uint64(len(q.Body)))
-	switch e.Message, e.Err = o.Open(e.Raw); e.Err {
+	e.Message, e.Err = o.Open(e.Raw)
+	t.judged(e)
+	switch e.Err {
 	case nil:
 		return e, nil
 	case wire.ErrSignature:

@@ -140,12 +140,24 @@ type Stats struct {
 	Unverified           uint64 // HTTP requests in that were refused before the node saw them
 	Unanswered           uint64 // HTTP requests in that the node left without an answer
 	Overloaded           uint64 // HTTP requests in beyond MaxAsking
+	Signed, Forged       uint64 // signatures checked that were good, and that were not
+	Open, Asking         int    // WebSocket connections and HTTP requests in, now
+}
+
+// judged counts what came of a frame's signature.
+func (t *Transport) judged(e *wire.Event) {
+	switch {
+	case e.Err == wire.ErrSignature:
+		t.count.forged.Add(1)
+	case e.Err == nil && e.Message.Sender != "":
+		t.count.signed.Add(1)
+	}
 }
 
 type counters struct {
 	inbound, dialled, refused, dialFailed, framesIn, framesOut, bytesIn, bytesOut,
 	malformed, shed, queueFull, unproved, slow, dead,
-	asked, answered, unverified, unanswered, overloaded atomic.Uint64
+	asked, answered, unverified, unanswered, overloaded, signed, forged atomic.Uint64
 }
 
 // Transport is a wire.Transport over real sockets. Its methods may be called
@@ -439,6 +451,9 @@ func (t *Transport) deliver(e wire.Event) {
 // Stats returns the counts so far.
 func (t *Transport) Stats() Stats {
 	n := &t.count
+	t.mu.Lock()
+	open := len(t.conns)
+	t.mu.Unlock()
 	return Stats{
 		Inbound: n.inbound.Load(), Dialled: n.dialled.Load(), Refused: n.refused.Load(), DialFailed: n.dialFailed.Load(),
 		FramesIn: n.framesIn.Load(), FramesOut: n.framesOut.Load(), BytesIn: n.bytesIn.Load(), BytesOut: n.bytesOut.Load(),
@@ -446,6 +461,7 @@ func (t *Transport) Stats() Stats {
 		Unproved: n.unproved.Load(), Slow: n.slow.Load(), Dead: n.dead.Load(),
 		Asked: n.asked.Load(), Answered: n.answered.Load(), Unverified: n.unverified.Load(),
 		Unanswered: n.unanswered.Load(), Overloaded: n.overloaded.Load(),
+		Signed: n.signed.Load(), Forged: n.forged.Load(), Open: open, Asking: len(t.asking),
 	}
 }
 

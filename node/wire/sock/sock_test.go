@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -170,7 +171,11 @@ func TestFramesArriveOpenedAndInOrder(t *testing.T) {
 		t.Errorf("answer: %+v", e)
 	}
 	until(t, "the answer counted", func() bool { return v.Stats().FramesOut == 1 })
-	if s := v.Stats(); s.FramesIn != n || s.Inbound != 1 || s.Malformed != 0 {
+	m.Send(id, bytes.Replace(heartbeat(miner, n), []byte(fmt.Sprintf(`"%d"`, n)), []byte(`"1"`), 1))
+	if e := v.next(wire.Received); e.Err != wire.ErrSignature {
+		t.Errorf("forged: %+v", e)
+	}
+	if s := v.Stats(); s.FramesIn != n+1 || s.Inbound != 1 || s.Malformed != 1 || s.Signed != n || s.Forged != 1 || s.Open != 1 {
 		t.Errorf("validator: %+v", s)
 	}
 	if s := m.Stats(); s.Dialled != 1 || s.Malformed != 1 {
@@ -640,5 +645,44 @@ func BenchmarkIdle(b *testing.B) {
 		b.ReportMetric(float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/(2*pairs), "B/connection")
 		m.Stop(context.Background())
 		v.Stop(context.Background())
+	}
+}
+
+// TestDialsFromItsAddress: both ways out of a transport leave from the address
+// that it was given.
+func TestDialsFromItsAddress(t *testing.T) {
+	own := netip.MustParseAddr("127.0.0.77")
+	if ln, err := net.Listen("tcp", netip.AddrPortFrom(own, 0).String()); err != nil {
+		t.Skipf("this system has no such loopback address: %v", err)
+	} else {
+		ln.Close()
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	cfg := Config{DialFrom: own}
+	cfg.fill()
+	d, client := cfg.dialer(), newClient(&cfg)
+	for name, dial := range map[string]func() (net.Conn, error){
+		"WebSocket": func() (net.Conn, error) { return d.DialContext(t.Context(), "tcp", ln.Addr().String()) },
+		"exchange": func() (net.Conn, error) {
+			return client.Transport.(*http.Transport).DialContext(t.Context(), "tcp", ln.Addr().String())
+		},
+	} {
+		out, err := dial()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		in, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := in.RemoteAddr().(*net.TCPAddr).AddrPort().Addr(); got != own {
+			t.Errorf("%s comes from %s, want %s", name, got, own)
+		}
+		in.Close()
+		out.Close()
 	}
 }

@@ -157,12 +157,21 @@ func TestContractAtEndpoint(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	chaintest.Probe(t, &live{
-		endpoint: *atEndpoint, netuid: chain.Netuid(*atNetuid),
+	chaintest.Probe(t, atEndpointOf(t, *atEndpoint, chain.Netuid(*atNetuid), *atURI), key.Hotkey())
+}
+
+// atEndpointOf is somebody's chain, asked with one key.
+func atEndpointOf(t *testing.T, endpoint string, netuid chain.Netuid, uri string) chaintest.Chain {
+	key, err := wallet.FromURI(uri)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &live{
+		endpoint: endpoint, netuid: netuid,
 		signer:   func(testing.TB, chain.Hotkey) substrate.Signer { return key },
 		clients:  map[chain.Hotkey]*substrate.Client{},
 		patience: 5 * time.Minute, // blocks of 12 s, and finality behind them
 		during:   func(context.Context) {},
 		reach:    func(testing.TB, chain.Block) {},
-	}, key.Hotkey())
+	}
 }
