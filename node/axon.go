@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,12 +13,13 @@ import (
 	"bettensor/node/ledger"
 	"bettensor/node/wire"
 	"bettensor/node/wire/synapse"
+	"bettensor/sched"
 	"bettensor/store"
 )
 
 // askRate at which one validator may ask: an honest one asks twice in minutes,
 // and again at once after a restart.
-var askRate = rate{perSecond: 1, burst: 10}
+var askRate = perSecond(1, 10)
 
 // axon is the miner's Axon service: it answers the requests of validators that
 // poll over HTTP. One that has a session gets its predictions there.
@@ -50,8 +52,10 @@ const maxReplies = 256
 // asked is what is remembered of a validator that polls. Across restarts it is
 // the newest nonce.
 type asked struct {
-	nonces wire.NonceWindow
-	polls  bucket
+	nonces   wire.NonceWindow
+	polls    bucket
+	answered time.Time // by the node's clock; zero for not in this run
+	trouble  trouble
 }
 
 // loadAsked finds the nonces that the ledger keeps.
@@ -66,7 +70,30 @@ func loadAsked(facts map[string]string) map[chain.Hotkey]*asked {
 	return out
 }
 
-func newAxon(n *Miner) *axon { return &axon{named: "axon", n: n} }
+func newAxon(n *Miner, s *sched.Scope) *axon {
+	a := &axon{named: "axon", n: n}
+	n.topics.metagraph.Subscribe(s, func(*MetagraphUpdated) { a.open() })
+	return a
+}
+
+func (a *axon) start() { a.open() }
+
+// open lets those in that may ask, by the newest metagraph. The sockets turn all
+// others away, so that none of them takes a place of theirs; admit, which is told
+// by the same metagraph, decides.
+func (a *axon) open() {
+	n := a.n
+	if n.State.Meta == nil {
+		return
+	}
+	var may []chain.Hotkey
+	for i := range n.State.Meta.Neurons {
+		if v := &n.State.Meta.Neurons[i]; n.trusts(v) {
+			may = append(may, v.Hotkey)
+		}
+	}
+	n.core.admit(may)
+}
 
 func (a *axon) receive(e *wire.Event) {
 	if e.Kind != wire.Received || slices.ContainsFunc(a.replies, func(r reply) bool { return r.conn == e.Conn }) {
@@ -83,6 +110,7 @@ func (a *axon) receive(e *wire.Event) {
 		a.refuse(e.Conn)
 		return
 	}
+	a.n.prove(e.Conn, m.Sender)
 	at := a.n.loop.Wall()
 	r := reply{conn: e.Conn}
 	switch m.Kind {
@@ -131,24 +159,24 @@ func (a *axon) admit(m *wire.Message) (uid chain.UID, ok bool) {
 		return 0, false
 	}
 	wall := n.loop.Wall()
-	if synapse.Check(m.Exchange.Nonce, wall) != nil {
-		a.stats.stale++
-		return 0, false
-	}
 	known := n.asked[m.Sender]
 	if known == nil {
 		a.prune()
 		known = &asked{}
 		n.asked[m.Sender] = known
 	}
-	if known.polls.take(askRate, wall) > 0 {
-		a.stats.over++
+	trouble := func(code TroubleCode, why string) (chain.UID, bool) {
+		known.trouble.note(n.core, m.Sender, "", code, why)
 		return 0, false
+	}
+	if err := synapse.Check(m.Exchange.Nonce, wall); err != nil {
+		a.stats.stale++
+		return trouble(AskerStale, fmt.Sprintf("its request is of %v ago by our clock", wall.Sub(nanos(m.Exchange.Nonce)).Round(time.Second)))
 	}
 	newest := known.nonces.Newest()
 	if known.nonces.AcceptNanos(m.Exchange.Nonce) != nil {
 		a.stats.old++
-		return 0, false
+		return trouble(AskerReplay, "the nonce of its request is not newer than its last one")
 	}
 	if now := known.nonces.Newest(); now != newest {
 		text := strconv.FormatUint(now, 10)
@@ -156,6 +184,14 @@ func (a *axon) admit(m *wire.Message) (uid chain.UID, ok bool) {
 		ledger.Facts.Put(b, ledger.FactAsked+string(m.Sender), &text)
 		n.store.Commit(b)
 	}
+	// Behind the nonce: a request that somebody has caught and sends again must not
+	// use up what its sender may ask.
+	if known.polls.take(askRate, wall) > 0 {
+		a.stats.over++
+		return trouble(AskerHasty, "it asks more often than it may")
+	}
+	known.answered = n.loop.Now()
+	known.trouble.over()
 	uid, _ = n.State.UID(n.hotkey)
 	return uid, true
 }
@@ -234,8 +270,26 @@ func (a *axon) answer(r *reply) {
 // learn why.
 func (a *axon) refuse(conn wire.Conn) { a.n.hangUp(conn, wire.CloseAuth, "refused") }
 
+// refusing lists the validators whose requests are refused and of whom none was
+// answered lately: an honest one among them is not served.
+func (a *axon) refusing() (out []Trouble) {
+	now := a.n.loop.Now()
+	for _, x := range a.n.asked { // sorted below
+		if x.trouble.stands() && (x.answered.IsZero() || now.Sub(x.answered) >= heardLately) {
+			out = append(out, x.trouble.Trouble)
+		}
+	}
+	slices.SortFunc(out, func(a, b Trouble) int { return cmp.Compare(a.Hotkey, b.Hotkey) })
+	return out[:min(len(out), maxTroubles)]
+}
+
 func (a *axon) Stats() ServiceStats {
-	return ServiceStats{Name: a.name(), State: "ok", Counts: Counts{
+	why, troubles := "", a.refusing()
+	if len(troubles) > 0 {
+		why = fmt.Sprintf("requests of validators are refused, of %s: %s: %s", troubles[0].Hotkey, troubles[0].Code, troubles[0].Why)
+	}
+	state, why := health(why == "", why)
+	return ServiceStats{Name: a.name(), State: state, Reason: why, Troubles: troubles, Counts: Counts{
 		{"polls", a.stats.polls}, {"receipts", a.stats.receipts}, {"pings", a.stats.pings}, {"predictions", a.stats.predictions},
 		{"refused_malformed", a.stats.malformed}, {"refused_stranger", a.stats.stranger}, {"refused_stale", a.stats.stale},
 		{"refused_replay", a.stats.old}, {"over_rate", a.stats.over}, {"validators_known", uint64(len(a.n.asked))}}}

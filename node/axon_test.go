@@ -257,6 +257,50 @@ func TestA9Floods(t *testing.T) {
 	}
 }
 
+// TestReplaysCostTheirSenderNothing: who sends a captured poll again uses up
+// nothing of what the validator it is of may ask.
+func TestReplaysCostTheirSenderNothing(t *testing.T) {
+	r, c, m := predicting(t)
+	captured := c.poll(r.w.Now())
+	if c.ask(captured) == nil {
+		t.Fatal("not answered at all")
+	}
+	for range 3 * askRate.burst {
+		if c.ask(captured) != nil {
+			t.Fatal("answered twice")
+		}
+		r.run(10 * time.Millisecond)
+	}
+	if c.ask(c.poll(r.w.Now())) == nil || m.count("axon", "over_rate") != 0 {
+		t.Errorf("the validator itself is refused; %d over the rate", m.count("axon", "over_rate"))
+	}
+	if got := m.service("axon"); got.State != "ok" || len(got.Troubles) > 0 {
+		t.Errorf("replays of a validator that is answered: %+v", got)
+	}
+}
+
+// TestAxonSaysWhomItRefuses: a validator with a clock of its own.
+func TestAxonSaysWhomItRefuses(t *testing.T) {
+	r, c, m := predicting(t)
+	other := r.caller("v1", m)
+	other.told = c.told
+	other.ask(other.poll(r.w.Now().Add(-time.Minute)))
+	got := m.service("axon")
+	if got.State != "degraded" || len(got.Troubles) != 1 || got.Troubles[0].Hotkey != hotkeyOf("v1") || got.Troubles[0].Code != AskerStale {
+		t.Errorf("%+v", got)
+	}
+	report := m.m.Report()
+	for _, v := range report.Validators {
+		if (v.Trouble != nil) != (v.Hotkey == hotkeyOf("v1")) {
+			t.Errorf("trouble with %s: %+v", v.Hotkey, v.Trouble)
+		}
+	}
+	other.calls.Last = 0
+	if other.ask(other.poll(r.w.Now())) == nil || m.service("axon").State != "ok" {
+		t.Errorf("when its clock is right: %+v", m.service("axon"))
+	}
+}
+
 // TestH5FewSeePredictions: neither dialled nor answered is who has a permit but
 // too little stake to lose.
 func TestH5FewSeePredictions(t *testing.T) {
@@ -316,7 +360,7 @@ func TestH11AuthIsForOneValidatorOnce(t *testing.T) {
 			t.Errorf("%s validator: %q", name, thief.kinds())
 		}
 	}
-	if n := v0.count("communication", "authenticated"); n != 1 || p.closed() != "" {
+	if n := v0.count("communication", "sessions"); n != 1 || p.closed() != "" {
 		t.Errorf("the true session is gone: %d, %q", n, p.closed())
 	}
 	if n := v1.count("predictions", "received"); n != 0 {

@@ -4,12 +4,15 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
+	"bettensor/node/ledger"
 	"bettensor/node/wire"
 	"bettensor/sched"
+	"bettensor/store"
 )
 
 // Games a validator tells of: the original's window around now.
@@ -26,6 +29,15 @@ const controlRoom = 384
 // (wire.PageLen).
 const pageGames = 100
 
+// openingFresh is how long the games that a session begins with are told again as
+// they were encoded and signed: well below the freshness of what is signed, and
+// enough for a whole subnet that comes back after a restart.
+const openingFresh = 30 * time.Second
+
+// authRate at which one hotkey may begin sessions: a miner that comes back waits
+// ever longer, and one whose every connection breaks begins seven in a minute.
+var authRate = rate{every: 10 * time.Second, burst: 10}
+
 // floodPatience is how long a session may stay above its rate: one that sends
 // what piled up behind a stalled link is through with it in seconds.
 const floodPatience = time.Minute
@@ -39,37 +51,50 @@ type communication struct {
 	v        *Validator
 	sessions map[wire.Conn]*session
 	byHotkey map[chain.Hotkey]*session
-	left     map[chain.Hotkey]bucket // of sessions that ended: a new session is no new burst
+	accounts map[chain.Hotkey]*account // also of those whose session ended, while it matters
+	waiting  []*session                // authenticated, in order; welcomed when that is durable
+	opening  [][]byte                  // what a session begins with, nil where games have changed
+	openedAt time.Time                 // when that was signed, on the wall clock
 	scan     *sched.Timer
 	scanAt   time.Time // when it fires, on the wall clock
 	stats    struct {
 		opened, refused, replaced, timedOut   uint64
 		frames, predictions, heartbeats       uint64
 		confirmed, rejected, broadcasts, sent uint64
-		unasked, limited, flooded             uint64
+		unasked, limited, flooded, hasty      uint64
 		errors                                [wire.Errors]uint64
 	}
 }
 
 type session struct {
-	conn   wire.Conn
-	remote string
-	hotkey chain.Hotkey // empty until authenticated
-	since  time.Time    // as heard and over, on the wall clock
-	heard  time.Time
-	nonces wire.NonceWindow
-	frames bucket
+	conn     wire.Conn
+	remote   string
+	hotkey   chain.Hotkey // empty until authenticated
+	since    time.Time    // as heard and over, on the wall clock
+	heard    time.Time
+	nonces   wire.NonceWindow
+	*account           // the hotkey's
+	seq      store.Seq // that makes the authentication durable
+	welcomed bool
+}
+
+// account is what a hotkey has left of its rates. It outlives its sessions: a new
+// one is no new burst, and no end of a flood.
+type account struct {
+	auths, frames bucket
 	// answers to predictions beyond the rate of frames
 	answers bucket
 	over    time.Time // since when above the message rate; zero where it is not
 }
 
+// isFull says whether an account is as good as a new one.
+func (a *account) isFull(wall time.Time) bool {
+	return a.auths.isFull(wall) && a.frames.isFull(wall) && a.answers.isFull(wall)
+}
+
 func newCommunication(v *Validator, s *sched.Scope) *communication {
-	if v.opened.IsZero() {
-		v.opened = v.loop.Wall()
-	}
 	c := &communication{named: "communication", v: v,
-		sessions: map[wire.Conn]*session{}, byHotkey: map[chain.Hotkey]*session{}, left: map[chain.Hotkey]bucket{}}
+		sessions: map[wire.Conn]*session{}, byHotkey: map[chain.Hotkey]*session{}, accounts: map[chain.Hotkey]*account{}}
 	c.scan = s.Timer("sessions", c.sweep)
 	s.OnClose(c.hangUpAll)
 	v.PredictionStored.Subscribe(s, func(e *PredictionStored) {
@@ -78,7 +103,7 @@ func newCommunication(v *Validator, s *sched.Scope) *communication {
 	v.PredictionRejected.Subscribe(s, func(e *PredictionRejected) {
 		c.confirm(e.Hotkey, wire.Confirmation{ID: e.ID, Code: e.Code, Message: e.Message})
 	})
-	v.topics.games.Subscribe(s, func(e *GamesUpdated) { c.broadcast(e.Games) })
+	v.topics.games.Subscribe(s, func(e *GamesUpdated) { c.opening = nil; c.broadcast(e.Games) })
 	v.topics.metagraph.Subscribe(s, func(e *MetagraphUpdated) { c.dropUnregistered() })
 	return c
 }
@@ -94,7 +119,9 @@ func (c *communication) look(d time.Duration) {
 func (c *communication) receive(e *wire.Event) {
 	switch e.Kind {
 	case wire.Opened:
-		if len(c.sessions) >= c.v.cfg.MaxSessions {
+		// Each kind has its own room: however many have not yet said who they are,
+		// one that has finds its place, and comes back to it.
+		if n := len(c.byHotkey); max(n, len(c.sessions)-n) >= c.v.cfg.MaxSessions {
 			c.stats.refused++
 			c.v.hangUp(e.Conn, wire.CloseRate, "too many sessions")
 			return
@@ -148,7 +175,7 @@ func (c *communication) frame(s *session, e *wire.Event) {
 		c.v.PredictionReceived.Publish(PredictionReceived{Hotkey: s.hotkey, Submission: m.Submission})
 	case wire.Heartbeat:
 		c.stats.heartbeats++
-		c.send(s, wire.AppendHeartbeatAck(make([]byte, 0, controlRoom), c.v.ports.Signer, wall, c.v.nonces.Next(wall)))
+		c.send(s, wire.AppendHeartbeatAck(make([]byte, 0, controlRoom), c.v.ports.Signer, wall, c.v.nonce(wall)))
 	case wire.HeartbeatResponse:
 	default:
 		c.stats.unasked++
@@ -162,7 +189,7 @@ func (c *communication) within(s *session, e *wire.Event, wall time.Time) bool {
 	if s.frames.isFull(wall) {
 		s.over = time.Time{}
 	}
-	if s.frames.take(rate{c.v.cfg.MessageRate, c.v.cfg.MessageBurst}, wall) == 0 {
+	if s.frames.take(perSecond(c.v.cfg.MessageRate, c.v.cfg.MessageBurst), wall) == 0 {
 		return true
 	}
 	c.stats.limited++
@@ -192,9 +219,6 @@ func (c *communication) authenticate(s *session, m *wire.Message, wall time.Time
 	switch {
 	case m.Kind != wire.Auth || m.Validator != c.v.hotkey:
 		err = wire.ErrShape // an auth that names no validator could be replayed to another one
-	case m.Timestamp.Before(c.v.opened.Add(-wire.DefaultFresh.Future)):
-		// The nonces of an earlier run are forgotten, so nothing of then is taken.
-		err = wire.ErrStale
 	default:
 		err = wire.DefaultFresh.Check(m.Timestamp, wall)
 	}
@@ -205,11 +229,21 @@ func (c *communication) authenticate(s *session, m *wire.Message, wall time.Time
 		}
 	}
 	if err == nil {
-		err = c.v.auths.Accept(m.Sender, m.Nonce, wall)
+		err = c.remember(m.Sender, m.Nonce, wall)
 	}
 	if err != nil {
 		c.send(s, wire.AppendStatus(nil, text))
 		c.turnAway(s, err, code, text)
+		return
+	}
+	a := c.accounts[m.Sender]
+	if a == nil {
+		a = &account{}
+		c.accounts[m.Sender] = a
+	}
+	if a.auths.take(authRate, wall) > 0 { // behind the nonce: not at the cost of whom it was caught from
+		c.stats.hasty++
+		c.turnAway(s, nil, wire.CloseRate, "too many authentications")
 		return
 	}
 	if old := c.byHotkey[m.Sender]; old != nil {
@@ -217,15 +251,56 @@ func (c *communication) authenticate(s *session, m *wire.Message, wall time.Time
 		c.v.hangUp(old.conn, wire.CloseNormal, wire.ReasonReplaced)
 		c.forget(old.conn, "replaced")
 	}
-	s.hotkey, s.frames = m.Sender, c.left[m.Sender]
-	delete(c.left, m.Sender)
+	s.hotkey, s.account, s.seq = m.Sender, a, c.v.store.Last()
 	c.byHotkey[s.hotkey] = s
+	c.v.prove(s.conn, s.hotkey)
+	c.waiting = append(c.waiting, s)
+}
+
+// remember takes the nonce of an authentication, and commits it: a captured one
+// must not begin a session after a restart either.
+func (c *communication) remember(h chain.Hotkey, nonce string, wall time.Time) error {
+	v, b := c.v, c.v.store.Batch()
+	if !v.auths.Known(h) {
+		for _, gone := range v.auths.Forget(wall, func(h chain.Hotkey) bool { _, ok := v.State.UID(h); return ok }) {
+			ledger.Facts.Delete(b, ledger.FactAuth+string(gone))
+		}
+	}
+	newest, err := v.auths.Accept(h, nonce, wall)
+	if err == nil {
+		text := strconv.FormatUint(newest, 10)
+		ledger.Facts.Put(b, ledger.FactAuth+string(h), &text)
+	}
+	if b.Len() > 0 {
+		v.store.Commit(b)
+	}
+	return err
+}
+
+// durable welcomes those whose authentication will not be taken again.
+func (c *communication) durable(upTo store.Seq) {
+	n := 0
+	for ; n < len(c.waiting) && c.waiting[n].seq <= upTo; n++ {
+		if s := c.waiting[n]; c.sessions[s.conn] == s {
+			c.welcome(s)
+		}
+	}
+	c.waiting = slices.Delete(c.waiting, 0, n)
+}
+
+// welcome begins a session.
+func (c *communication) welcome(s *session) {
+	wall := c.v.loop.Wall()
+	s.welcomed = true
 	c.v.State.Sessions[s.hotkey] = s.conn
 	c.v.connected.Publish(PeerConnected{Conn: s.conn, Hotkey: s.hotkey, Remote: s.remote})
-	c.send(s, wire.AppendWelcome(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall)))
-	now := c.v.loop.Now()
-	open := c.v.State.gamesFrom(now.Add(-gamesBack), func(g *bet.Game) bool { return g.Start.Before(now.Add(gamesAhead)) })
-	for _, frame := range c.pages(open) {
+	c.send(s, wire.AppendWelcome(nil, c.v.ports.Signer, wall, c.v.nonce(wall)))
+	if c.opening == nil || wall.Sub(c.openedAt).Abs() >= openingFresh {
+		now := c.v.loop.Now()
+		open := c.v.State.gamesFrom(now.Add(-gamesBack), func(g *bet.Game) bool { return g.Start.Before(now.Add(gamesAhead)) })
+		c.opening, c.openedAt = c.pages(open), wall
+	}
+	for _, frame := range c.opening {
 		c.send(s, frame)
 	}
 }
@@ -237,12 +312,12 @@ func (c *communication) confirm(h chain.Hotkey, k wire.Confirmation) {
 		c.stats.rejected++
 	}
 	s := c.byHotkey[h]
-	if s == nil {
+	if s == nil || !s.welcomed {
 		return // it will ask again when it is back
 	}
 	wall := c.v.loop.Wall()
 	k.At = c.v.loop.Now()
-	c.send(s, wire.AppendConfirmation(make([]byte, 0, 2*controlRoom), c.v.ports.Signer, wall, c.v.nonces.Next(wall), &k))
+	c.send(s, wire.AppendConfirmation(make([]byte, 0, 2*controlRoom), c.v.ports.Signer, wall, c.v.nonce(wall), &k))
 }
 
 func (c *communication) broadcast(games []*bet.Game) {
@@ -252,7 +327,7 @@ func (c *communication) broadcast(games []*bet.Game) {
 	c.stats.broadcasts++
 	frames := c.pages(games)
 	for _, s := range c.ordered() {
-		if s.hotkey == "" {
+		if !s.welcomed {
 			continue
 		}
 		for _, f := range frames {
@@ -275,7 +350,7 @@ func (c *communication) pages(games []*bet.Game) [][]byte {
 	wall := c.v.loop.Wall()
 	frames := make([][]byte, len(cut))
 	for i, page := range cut {
-		frames[i] = wire.AppendGameUpdate(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), page, i+1, len(cut))
+		frames[i] = wire.AppendGameUpdate(nil, c.v.ports.Signer, wall, c.v.nonce(wall), page, i+1, len(cut))
 	}
 	return frames
 }
@@ -296,9 +371,9 @@ func (c *communication) refuse(s *session, m *wire.Message, err error) {
 	wall := c.v.loop.Wall()
 	switch err {
 	case wire.ErrJSON:
-		c.send(s, wire.AppendError(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), wire.TextInvalidJSON))
+		c.send(s, wire.AppendError(nil, c.v.ports.Signer, wall, c.v.nonce(wall), wire.TextInvalidJSON))
 	case wire.ErrUnknownType:
-		c.send(s, wire.AppendError(nil, c.v.ports.Signer, wall, c.v.nonces.Next(wall), wire.TextUnknownType+m.Text))
+		c.send(s, wire.AppendError(nil, c.v.ports.Signer, wall, c.v.nonce(wall), wire.TextUnknownType+m.Text))
 	default:
 		c.send(s, wire.AppendError(nil, nil, wall, "", wire.TextInvalidMessage))
 	}
@@ -326,8 +401,10 @@ func (c *communication) forget(conn wire.Conn, reason string) {
 	delete(c.sessions, conn)
 	if s.hotkey != "" && c.byHotkey[s.hotkey] == s {
 		delete(c.byHotkey, s.hotkey)
+		if !s.welcomed {
+			return
+		}
 		delete(c.v.State.Sessions, s.hotkey)
-		c.left[s.hotkey] = s.frames
 		c.v.gone.Publish(PeerDisconnected{Conn: conn, Hotkey: s.hotkey, Reason: reason})
 	}
 }
@@ -365,7 +442,7 @@ func (c *communication) sweep() {
 
 func (c *communication) dropUnregistered() {
 	wall := c.v.loop.Wall()
-	maps.DeleteFunc(c.left, func(_ chain.Hotkey, b bucket) bool { return b.isFull(wall) })
+	maps.DeleteFunc(c.accounts, func(h chain.Hotkey, a *account) bool { return c.byHotkey[h] == nil && a.isFull(wall) })
 	for _, s := range c.ordered() {
 		if _, ok := c.v.State.UID(s.hotkey); s.hotkey != "" && !ok {
 			c.v.hangUp(s.conn, wire.CloseUnregistered, wire.ReasonUnregistered)

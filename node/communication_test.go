@@ -58,6 +58,19 @@ func TestAuthentication(t *testing.T) {
 			p.connect(n)
 			p.send(frame)
 		}, wire.TextInvalidAuth},
+		{"a captured one that is stamped ahead, after a restart at once", func(p *rawPeer, n *rigNode) {
+			frame := wire.AppendAuth(nil, p.signer, p.w.Now().Add(wire.DefaultFresh.Future), p.nonce(), n.validator.Hotkey)
+			p.send(frame)
+			n.crash()
+			p.connect(n)
+			p.send(frame)
+		}, wire.TextInvalidAuth},
+		{"a new one after a restart at once", func(p *rawPeer, n *rigNode) {
+			p.send(p.auth(n.validator.Hotkey))
+			n.crash()
+			p.connect(n)
+			p.send(p.auth(n.validator.Hotkey))
+		}, ""},
 		{"signed by somebody else", func(p *rawPeer, n *rigNode) {
 			frame := string(p.auth(n.validator.Hotkey))
 			p.send([]byte(strings.Replace(frame, string(hotkeyOf("m0")), string(hotkeyOf("m1")), 1)))
@@ -69,7 +82,7 @@ func TestAuthentication(t *testing.T) {
 		{"a good one right behind a refused one", func(p *rawPeer, n *rigNode) {
 			p.pass(p.end, p.auth(hotkeyOf("v1")))
 			p.send(p.auth(n.validator.Hotkey))
-			if n.count("communication", "authenticated") > 0 || n.count("communication", "frames") != 1 {
+			if n.count("communication", "sessions") > 0 || n.count("communication", "frames") != 1 {
 				p.t.Error("the refused connection got a session after all")
 			}
 		}, wire.TextInvalidAuth},
@@ -123,8 +136,8 @@ func TestSecondSessionReplacesTheFirst(t *testing.T) {
 		t.Errorf("the first: %q", first.kinds())
 	}
 	second.send(second.predict(submission("a", g, bet.Home, 1)))
-	if got := second.confirmations(); len(got) != 1 || n.count("communication", "authenticated") != 1 || n.count("communication", "replaced") != 1 {
-		t.Errorf("the second: %q, %d sessions", got, n.count("communication", "authenticated"))
+	if got := second.confirmations(); len(got) != 1 || n.count("communication", "sessions") != 1 || n.count("communication", "replaced") != 1 {
+		t.Errorf("the second: %q, %d sessions", got, n.count("communication", "sessions"))
 	}
 	if len(first.confirmations()) != 0 {
 		t.Error("the first still hears")
@@ -241,7 +254,7 @@ func TestSessionsEnd(t *testing.T) {
 		r.session("m1", n)
 		p := r.peer("m2", n)
 		r.run(time.Second)
-		if p.closed() != "too many sessions" || n.count("communication", "sessions") != 2 {
+		if p.closed() != "too many sessions" || n.count("communication", "connections") != 2 {
 			t.Errorf("closed %q", p.closed())
 		}
 	})
@@ -380,5 +393,135 @@ func TestGamesToldOnConnect(t *testing.T) {
 	}
 	if pages < 3 {
 		t.Errorf("%d pages", pages)
+	}
+}
+
+// countingSigner counts what is signed.
+type countingSigner struct {
+	wire.Signer
+	made int
+}
+
+func (s *countingSigner) Sign(text []byte) [wire.SignatureSize]byte {
+	s.made++
+	return s.Signer.Sign(text)
+}
+
+// TestFloodOutlivesItsSession: who is hung up for it and comes back finds neither
+// a new burst nor a new minute.
+func TestFloodOutlivesItsSession(t *testing.T) {
+	r := newRig(t)
+	n := r.addValidator("v0", func(c *ValidatorConfig) { c.MessageRate, c.MessageBurst = 10, 5 })
+	r.run(time.Second)
+	p := r.session("m0", n)
+	began, back := r.w.Now(), 0
+	for n.count("communication", "closed_over_rate") < 2 && r.w.Now().Sub(began) < 3*floodPatience {
+		if p.closed() != "" || back == 0 && r.w.Now().Sub(began) > floodPatience/2 { // hung up, or it does so itself
+			back++
+			p = r.session("m0", n)
+		}
+		for range 2 {
+			p.pass(p.end, wire.AppendHeartbeat(nil, p.signer, p.w.Now(), p.nonce()))
+		}
+		p.run(50 * time.Millisecond)
+	}
+	if took := r.w.Now().Sub(began); took > floodPatience+2*time.Second || back != 2 {
+		t.Errorf("hung up for the second time after %v, having come back %d times", took, back)
+	}
+	r.run(time.Minute) // a rest makes it good
+	p = r.session("m0", n)
+	p.send(wire.AppendHeartbeat(nil, p.signer, p.w.Now(), p.nonce()))
+	if p.last(wire.HeartbeatAck) == nil || p.closed() != "" {
+		t.Errorf("after a rest: %q", p.kinds())
+	}
+}
+
+// TestAuthenticationsAreLimited by hotkey: one that begins sessions without end is
+// turned away for a while, and costs nobody else anything. What it was turned away
+// with is used up all the same.
+func TestAuthenticationsAreLimited(t *testing.T) {
+	r := newRig(t)
+	n := r.addValidator("v0")
+	r.run(time.Second)
+	var p *rawPeer
+	var frame []byte
+	turned := 0
+	for range 3 * authRate.burst {
+		p = r.peer("m0", n)
+		r.run(time.Millisecond)
+		p.nonces.Last = uint64(r.w.Now().UnixMilli())
+		frame = p.auth(n.validator.Hotkey)
+		p.send(frame)
+		if p.closed() == "too many authentications" {
+			turned++
+		}
+	}
+	if turned < authRate.burst || turned > 2*authRate.burst || n.count("communication", "authentications_over_rate") != uint64(turned) {
+		t.Errorf("%d of %d turned away", turned, 3*authRate.burst)
+	}
+	if n.count("communication", "sessions") != 1 {
+		t.Error("the one that stands was ended by one that was turned away")
+	}
+	r.session("m1", n)
+	for range 2 * authRate.burst { // captured: whoever sends it uses up nothing
+		p.connect(n)
+		p.send(frame)
+		if p.closed() != wire.TextInvalidAuth {
+			t.Fatalf("a captured one: %q", p.kinds())
+		}
+	}
+	n.crash()
+	r.run(time.Second)
+	p.connect(n)
+	p.send(frame)
+	if p.closed() != wire.TextInvalidAuth {
+		t.Errorf("a captured one that was never let in, after a restart: %q", p.kinds())
+	}
+	r.run(authRate.every)
+	r.session("m0", n)
+}
+
+// TestOpeningIsSignedOnce for all that come back at once, and anew where a game
+// has changed or what was signed gets old.
+func TestOpeningIsSignedOnce(t *testing.T) {
+	r := newRig(t)
+	for i := range 250 {
+		r.offer(fmt.Sprintf("g%03d", i), t0.Add(30*time.Hour))
+	}
+	n := r.addValidator("v0", func(c *ValidatorConfig) { c.FeedInterval = 10 * time.Hour })
+	signer := &countingSigner{Signer: n.signer}
+	n.signer = signer
+	n.crash()
+	r.run(time.Minute)
+	signed := func(name string) (made int, told int) {
+		before := signer.made
+		p := r.session(name, n)
+		for _, e := range p.got {
+			if e.Message.Kind == wire.GameUpdate {
+				told += len(e.Message.Games)
+				if err := wire.DefaultFresh.Check(e.Message.Timestamp, r.w.Now()); err != nil {
+					t.Errorf("a page that is %v", err)
+				}
+			}
+		}
+		return signer.made - before, told
+	}
+	pages, told := signed("m0")
+	if told != 250 || pages < 4 {
+		t.Fatalf("%d signatures, %d games", pages, told)
+	}
+	for _, name := range []string{"m1", "m2"} {
+		if made, told := signed(name); made != 1 || told != 250 {
+			t.Errorf("%s: %d signatures, want that of its welcome; %d games", name, made, told)
+		}
+	}
+	r.offer("new", t0.Add(30*time.Hour))
+	r.poll()
+	if made, told := signed("m1"); made != pages || told != 251 {
+		t.Errorf("after a change: %d signatures, %d games", made, told)
+	}
+	r.run(openingFresh)
+	if made, told := signed("m2"); made != pages || told != 251 {
+		t.Errorf("after a while: %d signatures, %d games", made, told)
 	}
 }

@@ -87,10 +87,13 @@ type WeightsReport struct {
 	RevealAt chain.Block `json:"reveal_due_block,omitempty"`
 	Missed   uint64      `json:"missed_epochs"` // in a row
 	Shadow   bool        `json:"shadow"`
+	// Unscored says why there is nothing of ours to compare, "" where there is.
+	Unscored string `json:"unscored,omitempty"`
 	// Variation is the total variation between the two columns of Slots: what we
 	// would set now, and what stands on the chain as it was read in block ReadAt
-	// (0: not read in this run; then what was set last).
-	Variation float64            `json:"variation"`
+	// (0: not read in this run; then what was set last). It is nil, and null in
+	// JSON, where either of the two is not known.
+	Variation *float64           `json:"variation"`
 	ReadAt    chain.Block        `json:"read_block"`
 	Slots     []WeightDifference `json:"slots"`
 }
@@ -110,25 +113,31 @@ func (w *weights) report() *WeightsReport {
 	if w.shownAt > 0 && (w.last == nil || w.shownAt >= w.last.Block) {
 		theirs = w.shown
 	}
-	ours := theirs
+	var ours chain.Weights
 	meta := w.v.State.Meta
+	if r.Unscored = w.nothing(); r.Unscored == "" {
+		r.Unscored = unheld
+		uids, shares := w.owed()
+		if q, err := chain.Quantise(uids, shares); err == nil && len(q.UIDs) > 0 {
+			ours, r.Unscored = q, ""
+		}
+	}
 	if meta != nil {
 		head := w.v.State.Head(w.v.loop.Now(), w.v.cfg.BlockTime)
 		r.Next, r.Since = max(w.nextBlock(meta), head+1), head-min(head, w.update)
 		if w.now != nil && w.now.Phase == ledger.Committed {
 			r.Round, r.RevealAt = w.now.Round, w.revealAt(&meta.Params)
 		}
-		if w.nothing() == "" {
-			if uids, shares := w.owed(); len(uids) > 0 {
-				if q, err := chain.Quantise(uids, shares); err == nil {
-					ours = q
-				}
-			}
-		}
 	}
-	r.Slots, r.Variation = CompareWeights(ours, theirs, meta), chain.TotalVariation(ours, theirs)
+	r.Slots = CompareWeights(ours, theirs, meta)
+	if r.Unscored == "" && w.known() {
+		r.Variation = new(chain.TotalVariation(ours, theirs))
+	}
 	return r
 }
+
+// unheld is why weights of a round are none any more.
+const unheld = "nobody who was scored holds a slot"
 
 // hash is a hash as text, "" for none.
 func hash(h [32]byte) string {
@@ -155,7 +164,9 @@ func StoredWeights(found *ledger.Validator) *WeightsReport {
 			r.Phase, r.Round, r.RevealAt = row.Phase.String(), row.Round, row.RevealAt
 		}
 	}
-	ours, meta := stands, found.Metagraph
+	var ours chain.Weights
+	meta := found.Metagraph
+	r.Unscored = "no metagraph was read before the node stopped"
 	if meta != nil {
 		if r.Update > 0 {
 			r.Next = r.Update + chain.Block(meta.Params.WeightsRateLimit)
@@ -173,10 +184,14 @@ func StoredWeights(found *ledger.Validator) *WeightsReport {
 				uids, shares = append(uids, chain.UID(i)), append(shares, row.Weight)
 			}
 		}
+		r.Unscored = "no scored day gives anybody who holds a slot a weight"
 		if q, err := chain.Quantise(uids, shares); err == nil && len(q.UIDs) > 0 {
-			ours = q
+			ours, r.Unscored = q, ""
 		}
 	}
-	r.Slots, r.Variation = CompareWeights(ours, stands, meta), chain.TotalVariation(ours, stands)
+	r.Slots = CompareWeights(ours, stands, meta)
+	if r.Unscored == "" && r.Set > 0 {
+		r.Variation = new(chain.TotalVariation(ours, stands))
+	}
 	return r
 }

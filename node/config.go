@@ -67,6 +67,10 @@ type ValidatorConfig struct {
 	// axon. Each epoch the difference to what the chain holds is told. It runs
 	// beside another validator on the same hotkey. Default off.
 	Shadow bool
+	// Stopped is why a validator that ran before in this process had stopped setting
+	// weights (Validator.Stopped); this one then sets none either. Default "": it
+	// had not, or a person has started the process since.
+	Stopped string
 	// PollInterval between two HTTP polls of one axon that has no session. Default
 	// 8 min: 40 blocks, as the original.
 	PollInterval time.Duration

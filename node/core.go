@@ -12,6 +12,7 @@ import (
 	"bettensor/node/ledger"
 	"bettensor/node/pack"
 	"bettensor/node/wire"
+	"bettensor/node/wire/synapse"
 	"bettensor/sched"
 	"bettensor/store"
 )
@@ -43,7 +44,8 @@ type core struct {
 	store   *store.Store
 	ports   Ports
 	hotkey  chain.Hotkey
-	nonces  wire.Nonces
+	nonces  wire.Nonces    // of frames; nonce makes the next
+	calls   synapse.Nonces // of requests over HTTP; call makes the next
 	log     *slog.Logger
 	alarms  *Alarms
 	timings timings
@@ -58,6 +60,8 @@ type core struct {
 	closed   bool // in good order, by Close
 	rebuilds sched.Backoff
 	totals   totals
+
+	nonceMark, callMark mark
 }
 
 // service is one part of a node. Its file holds its state, its handlers and
@@ -85,6 +89,9 @@ func (idle) receive(*wire.Event) {}
 func newCore(l *sched.Loop, hotkey chain.Hotkey, p Ports, found ledger.Node, opener func() *wire.Opener) *core {
 	c := &core{loop: l, ports: p, hotkey: hotkey, log: p.Log, totals: totals{before: found.Counters},
 		rebuilds: sched.Backoff{Base: time.Second, Cap: time.Minute}}
+	c.nonceMark = loadMark(found.Facts, ledger.FactNonce, time.Millisecond, frameReserve)
+	c.callMark = loadMark(found.Facts, ledger.FactCall, 1, callReserve)
+	c.nonces.Last, c.calls.Last = c.nonceMark.upTo, c.callMark.upTo
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
@@ -180,6 +187,21 @@ func (c *core) dial(address string) wire.Conn {
 	c.loop.Effect(effectDial, []byte(address))
 	c.ports.Net.Dial(conn, address)
 	return conn
+}
+
+// prove tells the sockets that an inbound peer is who it says: it is no stranger
+// any more.
+func (c *core) prove(conn wire.Conn, h chain.Hotkey) {
+	if g, ok := c.ports.Net.(wire.Gate); ok {
+		g.Prove(conn, h)
+	}
+}
+
+// admit tells the sockets whose HTTP requests are to be taken.
+func (c *core) admit(hotkeys []chain.Hotkey) {
+	if g, ok := c.ports.Net.(wire.Gate); ok {
+		g.Admit(hotkeys)
+	}
 }
 
 func (c *core) hangUp(conn wire.Conn, code int, reason string) {

@@ -78,8 +78,9 @@ type WeightsEpoch struct {
 	Extrinsic [32]byte
 	// Variation is the total variation, 0 to 1, between what stood on the chain
 	// before and what was set; where nothing was, between what stands and what
-	// we would set.
-	Variation float64
+	// we would set. Nil where either is not known: with nothing to score there is
+	// nothing that we would set.
+	Variation *float64
 	// NextBlock is the first block that may take weights of ours.
 	NextBlock chain.Block
 	// Reason in words, "" where nothing is wrong.
@@ -218,7 +219,7 @@ func (w *weights) settle(meta *chain.Metagraph, head chain.Block) {
 	}
 	if w.nothing() == "" {
 		if ideal, ok := w.ideal(meta); ok {
-			o.Variation = chain.TotalVariation(w.standingWeights(), ideal)
+			o.Variation = w.variation(ideal)
 		}
 	}
 	if o.Outcome > UnchangedEpoch {
@@ -249,6 +250,19 @@ func (w *weights) standingWeights() chain.Weights {
 	return w.shown
 }
 
+// known says whether standingWeights are those that stand: on a slot that never
+// had any, none are.
+func (w *weights) known() bool { return w.last != nil || w.shownAt > 0 || w.looked && w.update == 0 }
+
+// variation is how far weights are from those that stand, nil where these are
+// not known.
+func (w *weights) variation(of chain.Weights) *float64 {
+	if !w.known() {
+		return nil
+	}
+	return new(chain.TotalVariation(w.standingWeights(), of))
+}
+
 // tell publishes an ended epoch, in one line for people and one event for
 // everybody else, and raises or ends the alarm about missed ones.
 func (w *weights) tell(o *WeightsEpoch) {
@@ -264,7 +278,10 @@ func (w *weights) tell(o *WeightsEpoch) {
 	}
 	w.v.alarms.Set(AlarmWeightsMissed, x.bad >= alarmAfter,
 		fmt.Sprintf("no weights for %d epochs: %s: %s; next possible block %d", x.bad, o.Outcome, o.Reason, o.NextBlock), "epoch", o.Epoch)
-	line := []any{"epoch", o.Epoch, "outcome", o.Outcome.String(), "block", o.Block, "variation", o.Variation, "next_block", o.NextBlock}
+	line := []any{"epoch", o.Epoch, "outcome", o.Outcome.String(), "block", o.Block, "next_block", o.NextBlock}
+	if o.Variation != nil {
+		line = append(line, "variation", *o.Variation)
+	}
 	if h := hash(o.Extrinsic); h != "" {
 		line = append(line, "extrinsic", h)
 	}
@@ -297,7 +314,7 @@ func (w *weights) compared(heard bool) {
 			o.Reason = w.standing
 			break
 		}
-		o.Variation = chain.TotalVariation(w.shown, ours)
+		o.Variation = new(chain.TotalVariation(w.shown, ours))
 		var words []string
 		for _, d := range LargestDifferences(CompareWeights(ours, w.shown, meta), largestDifferences) {
 			words = append(words, fmt.Sprintf("uid %d ours %.4f chain %.4f", d.UID, d.Ours, d.Chain))

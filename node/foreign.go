@@ -22,6 +22,11 @@ func (v *Validator) foreignCount(n uint64) {
 	}
 }
 
+// Stopped says why this validator sets no weights until a person has restarted
+// it, "" where it does. A validator that is built in its place in the same process
+// is told so by ValidatorConfig.Stopped. Call it on the loop, or when that has ended.
+func (v *Validator) Stopped() string { return v.foreign }
+
 // foreignKey stops the setting of weights for this run.
 func (v *Validator) foreignKey(why string) {
 	if v.cfg.Shadow {

@@ -170,7 +170,7 @@ func (c *core) Waiting() int { return c.inbound.Waiting() + c.store.Pending() }
 // Call it on the loop, before the loop is stopped; it waits for the disk.
 func (c *core) Close() error {
 	if c.working() {
-		c.saveTotals()
+		c.saveTotals(true)
 		c.detachAll()
 		c.closed = true
 	}

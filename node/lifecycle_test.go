@@ -95,7 +95,7 @@ func TestPanickedServiceIsRebuilt(t *testing.T) {
 			if len(n.downs) > 0 {
 				t.Errorf("the node went down: %v", n.downs)
 			}
-			if n.count("communication", "authenticated") != 1 || n.service("weights").State != "ok" {
+			if n.count("communication", "sessions") != 1 || n.service("weights").State != "ok" {
 				t.Errorf("the others: %+v", n.core().Stats().Services)
 			}
 		})

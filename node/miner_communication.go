@@ -51,7 +51,7 @@ const (
 // sendRate at which predictions go over one link: below what validators take
 // (ValidatorConfig.MessageRate and MessageBurst), with room for heartbeats and for
 // frames that bunch up on the way.
-var sendRate = rate{perSecond: 15, burst: 30}
+var sendRate = perSecond(15, 30)
 
 type linkState uint8
 
@@ -77,6 +77,8 @@ type link struct {
 	sent     bucket                  // of sendRate, over all sessions
 	timer    *sched.Timer            // dial again, give up on a welcome, or heartbeat
 	gone     bool                    // no longer a validator
+	trouble  trouble
+	refusal  string // what the peer said in this connection that proves nothing
 }
 
 func newMinerCommunication(n *Miner, s *sched.Scope) *minerCommunication {
@@ -173,15 +175,19 @@ func (l *link) tick() {
 		l.dial()
 	case dialling, authenticating:
 		c.n.hangUp(l.conn, wire.CloseNormal, "no welcome in time")
-		c.drop(l, "no welcome in time")
+		code := PeerNoWelcome
+		if l.state == dialling {
+			code = PeerUnreachable
+		}
+		c.drop(l, code, "no welcome in time")
 	case ready:
 		if wall.Sub(l.heard) > c.n.cfg.Heartbeat*5/2 {
 			c.n.hangUp(l.conn, wire.CloseNormal, "no answer to heartbeats")
-			c.drop(l, "no answer to heartbeats")
+			c.drop(l, PeerSilent, "no answer to heartbeats")
 			return
 		}
 		c.stats.heartbeats++
-		c.send(l, wire.AppendHeartbeat(make([]byte, 0, controlRoom), c.n.ports.Signer, wall, c.n.nonces.Next(wall)))
+		c.send(l, wire.AppendHeartbeat(make([]byte, 0, controlRoom), c.n.ports.Signer, wall, c.n.nonce(wall)))
 		l.timer.ArmWall(c.n.cfg.Heartbeat)
 	}
 }
@@ -196,14 +202,14 @@ func (c *minerCommunication) receive(e *wire.Event) {
 		if l.state != dialling {
 			return
 		}
-		l.state, l.nonces, l.told = authenticating, wire.NonceWindow{}, map[bet.GameID]bet.Odds{}
+		l.state, l.nonces, l.told, l.refusal = authenticating, wire.NonceWindow{}, map[bet.GameID]bet.Odds{}, ""
 		wall := c.n.loop.Wall()
-		c.send(l, wire.AppendAuth(nil, c.n.ports.Signer, wall, c.n.nonces.Next(wall), l.hotkey))
+		c.send(l, wire.AppendAuth(nil, c.n.ports.Signer, wall, c.n.nonce(wall), l.hotkey))
 	case wire.Closed:
 		if l.state == ready || l.state == authenticating {
 			c.stats.lost++
 		}
-		c.drop(l, string(e.Raw))
+		c.drop(l, [...]TroubleCode{waiting: PeerUnreachable, dialling: PeerUnreachable, authenticating: PeerRefused, ready: PeerLost}[l.state], l.ended(string(e.Raw)))
 	case wire.Received:
 		c.frame(l, e)
 	}
@@ -217,10 +223,12 @@ func (c *minerCommunication) frame(l *link, e *wire.Event) {
 	}
 	if m.Sender == "" { // an unsigned refusal: anybody may have sent it, so it changes nothing
 		c.stats.refusals++
+		l.refusal = m.Text
 		return
 	}
 	if m.Sender != l.hotkey { // a reply counts only for the validator that was dialled
 		c.stats.foreign++
+		l.refusal = "it speaks for " + string(m.Sender)
 		return
 	}
 	if err := wire.DefaultFresh.Check(m.Timestamp, c.n.loop.Wall()); err != nil {
@@ -251,12 +259,13 @@ func (c *minerCommunication) frame(l *link, e *wire.Event) {
 		c.stats.acks++
 	case wire.Heartbeat:
 		wall := c.n.loop.Wall()
-		c.send(l, wire.AppendHeartbeatResponse(nil, c.n.ports.Signer, wall, c.n.nonces.Next(wall)))
+		c.send(l, wire.AppendHeartbeatResponse(nil, c.n.ports.Signer, wall, c.n.nonce(wall)))
 	}
 }
 
 func (c *minerCommunication) welcomed(l *link) {
 	c.stats.welcomes++
+	l.trouble.over()
 	l.state, l.since = ready, c.n.loop.Now()
 	l.timer.ArmWall(c.n.cfg.Heartbeat)
 	c.n.State.Sessions[l.hotkey] = l.conn
@@ -364,15 +373,26 @@ func (c *minerCommunication) submit(l *link, o *outgoing, t *try) {
 	wait := c.n.cfg.Resend
 	// At least the base: a confirmation takes a round trip and an fsync.
 	t.next = now.Add(c.n.loop.Span(wait.Base + wait.Delay(t.attempts-1, c.scope.Stream("resend"))))
-	c.send(l, wire.AppendPrediction(make([]byte, 0, 3*controlRoom), c.n.ports.Signer, wall, c.n.nonces.Next(wall), &o.Submission))
+	c.send(l, wire.AppendPrediction(make([]byte, 0, 3*controlRoom), c.n.ports.Signer, wall, c.n.nonce(wall), &o.Submission))
 	c.n.PredictionSubmitted.Publish(PredictionSubmitted{ID: o.Submission.ID, Validator: l.hotkey, Attempt: t.attempts})
+}
+
+// ended is why a connection ended, with what the peer had to say.
+func (l *link) ended(reason string) string {
+	if l.refusal == "" {
+		return reason
+	}
+	return reason + ": " + l.refusal
 }
 
 func (c *minerCommunication) send(l *link, frame []byte) { c.n.send(l.conn, frame) }
 
 // drop forgets a link's connection and plans the next dial.
-func (c *minerCommunication) drop(l *link, reason string) {
+func (c *minerCommunication) drop(l *link, code TroubleCode, reason string) {
 	delete(c.byConn, l.conn)
+	if !l.gone {
+		l.trouble.note(c.n.core, l.hotkey, l.address, code, reason)
+	}
 	now := c.n.loop.Now()
 	if l.state == ready {
 		if now.Sub(l.since) >= time.Minute {
@@ -406,13 +426,15 @@ func (n *Miner) Deliveries(id bet.PredictionID) []ledger.Delivery {
 
 func (c *minerCommunication) Stats() ServiceStats {
 	up := uint64(0)
+	var troubles []Trouble
 	for _, l := range c.links {
 		if l.state == ready {
 			up++
 		}
+		troubles = l.trouble.listed(troubles)
 	}
-	s := ServiceStats{Name: c.name(), Counts: []Count{
-		{"validators", uint64(len(c.links))}, {"connected", up}, {"dials", c.stats.dials}, {"welcomes", c.stats.welcomes},
+	s := ServiceStats{Name: c.name(), Troubles: troubles, Counts: []Count{
+		{"sessions", up}, {"validators", uint64(len(c.links))}, {"dials", c.stats.dials}, {"welcomes", c.stats.welcomes},
 		{"refusals", c.stats.refusals}, {"lost", c.stats.lost}, {"waiting_for_quote", uint64(c.held)}, {"foreign", c.stats.foreign}, {"submitted", c.stats.submitted},
 		{"resubmitted", c.stats.resubmitted}, {"confirmed", c.n.delivered.confirmed}, {"rejected", c.n.delivered.rejected},
 		{"receipts_kept", c.n.receipts.kept}, {"receipts_oversized", c.n.receipts.oversized},
@@ -422,6 +444,10 @@ func (c *minerCommunication) Stats() ServiceStats {
 			s.Counts = append(s.Counts, Count{"refused_" + wire.Error(i).Code(), n})
 		}
 	}
-	s.State, s.Reason = health(up > 0, "no session with any validator")
+	why := c.n.Unreached()
+	if c.n.cfg.PollOnly { // it is not this service that reaches them
+		why = ""
+	}
+	s.State, s.Reason = health(why == "", why)
 	return s
 }

@@ -61,6 +61,8 @@ type WithValidator struct {
 	Trusted bool `json:"trusted"`
 	Serves  bool `json:"serves"`  // an axon that we can dial
 	Session bool `json:"session"` // stands now
+	// Trouble that stands between us and it, nil where there is none.
+	Trouble *Trouble `json:"trouble,omitempty"`
 	// Asked is when it polled us last, by its own clock; zero for never.
 	Asked     time.Time `json:"asked,omitzero"`
 	Confirmed uint64    `json:"confirmed"`
@@ -103,11 +105,19 @@ func (n *Miner) Report() MinerReport {
 	}
 	s.chain(n.State.Meta)
 	s.rows(rows)
+	troubles := n.troubles()
 	for i := range s.Validators {
 		v := &s.Validators[i]
 		v.Session = n.State.Sessions[v.Hotkey] != 0
 		if a := n.asked[v.Hotkey]; a != nil {
 			v.Asked = nanos(a.nonces.Newest())
+			if a.trouble.stands() {
+				t := a.trouble.Trouble
+				v.Trouble = &t
+			}
+		}
+		if at := slices.IndexFunc(troubles, func(t Trouble) bool { return t.Hotkey == v.Hotkey }); at >= 0 {
+			v.Trouble = &troubles[at]
 		}
 	}
 	return s

@@ -129,8 +129,8 @@ func TestEveryValidatorIsTold(t *testing.T) {
 	r.run(30 * time.Second)
 	b.kill()
 	r.run(10 * time.Minute)
-	if a.v.State.Book.Len() != 1 || m.count("communication", "connected") != 1 {
-		t.Fatalf("%d predictions at the one that is up, %d sessions", a.v.State.Book.Len(), m.count("communication", "connected"))
+	if a.v.State.Book.Len() != 1 || m.count("communication", "sessions") != 1 {
+		t.Fatalf("%d predictions at the one that is up, %d sessions", a.v.State.Book.Len(), m.count("communication", "sessions"))
 	}
 	r.offer("101", t0.Add(5*time.Hour))
 	r.run(20 * time.Minute)
@@ -193,19 +193,19 @@ func TestValidatorThatMoves(t *testing.T) {
 	n := r.addValidator("v0")
 	m := r.addMiner("m0", once(bet.Home, 100_00))
 	r.run(3 * time.Minute)
-	if m.count("communication", "connected") != 1 {
+	if m.count("communication", "sessions") != 1 {
 		t.Fatal("no session to begin with")
 	}
 	n.kill()
 	n.validator.Axon.Port, n.address = 9000, "198.51.100.1:9000"
 	n.start()
 	r.run(5 * time.Minute)
-	if m.count("communication", "connected") != 1 || m.count("communication", "validators") != 1 {
+	if m.count("communication", "sessions") != 1 || m.count("communication", "validators") != 1 {
 		t.Errorf("after the move: %+v", m.service("communication"))
 	}
 	r.chain.SetStake(r.w.Now(), hotkeyOf("v0"), 0)
 	r.run(2 * time.Hour)
-	if m.count("communication", "validators") != 0 || n.count("communication", "authenticated") != 0 {
+	if m.count("communication", "validators") != 0 || n.count("communication", "sessions") != 0 {
 		t.Errorf("after the permit is gone: %+v", m.service("communication"))
 	}
 }
@@ -382,7 +382,7 @@ func TestNothingIsSentAfterTheStart(t *testing.T) {
 	if got := n.count("communication", "predictions"); got != 0 {
 		t.Errorf("%d predictions arrived after the start", got)
 	}
-	if m.count("communication", "connected") != 1 || m.count("predictions", "picks") != 1 {
+	if m.count("communication", "sessions") != 1 || m.count("predictions", "picks") != 1 {
 		t.Error("there was nothing to send: the test proves nothing")
 	}
 }
@@ -424,7 +424,7 @@ func TestNothingIsSentBeforeItIsOnDisk(t *testing.T) {
 	r.offer("100", t0.Add(5*time.Hour))
 	n := r.addValidator("v0")
 	m := r.addMiner("m0", once(bet.Home, 100_00))
-	r.until("a session", 5*time.Minute, func() bool { return m.count("communication", "connected") == 1 })
+	r.until("a session", 5*time.Minute, func() bool { return m.count("communication", "sessions") == 1 })
 	m.commit.hold = true
 	r.run(3 * time.Second)
 	m.do(func() { m.m.PredictionsGenerated.Publish(PredictionsGenerated{}) }) // something else has it look
@@ -567,7 +567,7 @@ func TestSpoofedAnswersChangeNothing(t *testing.T) {
 			r.offer("100", t0.Add(5*time.Hour))
 			n := r.addValidator("v0")
 			m := r.addMiner("m0", once(bet.Home, 100_00))
-			r.until("a session", 5*time.Minute, func() bool { return m.count("communication", "connected") == 1 })
+			r.until("a session", 5*time.Minute, func() bool { return m.count("communication", "sessions") == 1 })
 			for i := range n.v.services {
 				if n.v.services[i].name() == "predictions" {
 					n.v.services[i].scope.Close() // so that it says nothing itself

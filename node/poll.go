@@ -2,13 +2,16 @@ package node
 
 import (
 	"cmp"
+	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
+	"bettensor/node/ledger"
 	"bettensor/node/wire"
 	"bettensor/node/wire/synapse"
 	"bettensor/sched"
@@ -49,6 +52,7 @@ type poll struct {
 	stats struct {
 		asked, answered, failed, malformed uint64
 		foreign, unbound, refused, skipped uint64
+		notFinite                          uint64
 		predictions, words, told, untold   uint64
 	}
 }
@@ -72,7 +76,9 @@ type polled struct {
 	conn     wire.Conn // of the request under way, 0 for none
 	nonce    uint64    // of that request
 	failures int
-	binds    bool // it has bound a reply, so it always must
+	strange  bool // told of: it sends numbers that are none
+	answers  bool // it did when it was last asked
+	trouble  trouble
 	waits    map[bet.PredictionID]bool
 	words    []wire.Confirmation
 }
@@ -110,6 +116,7 @@ func (p *poll) start() {
 
 // targets keeps one entry for each axon that is to be polled.
 func (p *poll) targets(meta *chain.Metagraph) {
+	p.forgetSigners()
 	now := p.v.loop.Now()
 	want := make(map[chain.Hotkey]chain.Axon)
 	for i := range meta.Neurons {
@@ -183,7 +190,7 @@ func (p *poll) wake() {
 		}
 		switch {
 		case x.conn != 0:
-			p.fail(x, "no answer in time")
+			p.fail(x, PeerNoAnswer, "no answer in time")
 		case x.phase == judging:
 			p.tell(x)
 		case x.phase == telling:
@@ -222,6 +229,10 @@ func (p *poll) dial(x *polled, why pollPhase) {
 	if p.underway() >= p.v.cfg.PollParallel {
 		return
 	}
+	if wait := p.v.callAfter(p.v.loop.Wall()); wait > 0 {
+		x.next = p.v.loop.Now().Add(p.v.loop.Span(wait) + time.Millisecond)
+		return
+	}
 	scheme := "http://"
 	if p.v.cfg.DialTLS {
 		scheme = "https://"
@@ -249,8 +260,9 @@ func (p *poll) rest(x *polled) {
 
 // fail counts an exchange that came to nothing. An axon that does not answer is
 // asked less and less; words that did not arrive are asked for again by the miner.
-func (p *poll) fail(x *polled, reason string) {
-	p.release(x, reason)
+func (p *poll) fail(x *polled, code TroubleCode, why string) {
+	p.release(x, why)
+	x.trouble.note(p.v.core, x.hotkey, addressOf(x.axon), code, why)
 	if x.phase == telling {
 		p.stats.untold++
 		p.rest(x)
@@ -261,6 +273,7 @@ func (p *poll) fail(x *polled, reason string) {
 	again := sched.Backoff{Base: p.v.cfg.PollInterval, Cap: pollPatience * p.v.cfg.PollInterval}
 	x.next = x.next.Add(again.Delay(x.failures, p.random))
 	x.failures++
+	x.answers = false
 }
 
 func (p *poll) receive(e *wire.Event) {
@@ -272,19 +285,20 @@ func (p *poll) receive(e *wire.Event) {
 	case wire.Opened:
 		p.send(x)
 	case wire.Closed:
-		p.fail(x, string(e.Raw))
+		p.fail(x, PeerUnreachable, string(e.Raw))
 	case wire.Received:
-		if err := p.check(x, e); err != nil {
-			p.fail(x, err.Error())
+		if code, why := p.check(x, e); why != "" {
+			p.fail(x, code, why)
 			break
 		}
 		p.release(x, "answered")
+		x.trouble.over()
 		if x.phase == telling {
 			p.stats.told++
 			p.rest(x)
 			break
 		}
-		x.failures = 0
+		x.failures, x.answers = 0, true
 		p.stats.answered++
 		p.take(x, e.Message.Exchange)
 	}
@@ -294,7 +308,7 @@ func (p *poll) receive(e *wire.Event) {
 // send sends the request for which a connection was made.
 func (p *poll) send(x *polled) {
 	wall := p.v.loop.Wall()
-	x.nonce = p.v.calls.Next(wall)
+	x.nonce = p.v.call(wall)
 	a := wire.Asking{Axon: x.axon, Asked: x.hotkey, Nonce: x.nonce, At: wall}
 	if x.phase == telling {
 		a.UID, _ = p.v.State.UID(x.hotkey)
@@ -318,38 +332,77 @@ func (p *poll) told() []byte {
 	return p.games
 }
 
-// check says why a reply is not taken. A reply speaks for the hotkey that was
-// dialled or for nobody; one that has once signed its replies must go on to.
-func (p *poll) check(x *polled, e *wire.Event) error {
+// check says why a reply is not taken, "" where it is. A reply speaks for the
+// hotkey that was dialled or for nobody; one that has once signed its replies
+// must go on to, wherever it serves and however often we start.
+func (p *poll) check(x *polled, e *wire.Event) (code TroubleCode, why string) {
 	m := &e.Message
 	if e.Err != nil {
 		p.stats.malformed++
-		return e.Err
+		return PeerMalformed, e.Err.Error()
 	}
 	if m.Kind != wire.Answer {
 		p.stats.malformed++
-		return wire.ErrShape
+		return PeerMalformed, "no answer but a " + m.Kind.String()
 	}
 	r := m.Exchange
 	if r.Asked != "" && r.Asked != x.hotkey {
 		p.stats.foreign++
-		return wire.ErrSignature
+		return PeerForeign, "it answers for " + string(r.Asked)
 	}
-	if r.Bound && (r.Nonce != x.nonce || r.UUID != synapse.NodeUUID(p.v.hotkey)) || !r.Bound && x.binds {
+	switch signs := p.v.signers[x.hotkey]; {
+	case r.Bound && (r.Nonce != x.nonce || r.UUID != synapse.NodeUUID(p.v.hotkey)):
 		p.stats.unbound++
-		return wire.ErrSignature
+		return PeerForeign, "the reply is signed for another request"
+	case !r.Bound && signs:
+		p.stats.unbound++
+		return PeerUnsigned, "the reply is not signed, and it has signed before"
+	case r.Bound && !signs:
+		p.signs(x.hotkey)
 	}
-	x.binds = x.binds || r.Bound
 	if r.Status != 200 {
 		p.stats.refused++
-		return wire.ErrShape
+		return PeerStatus, strings.TrimSpace(fmt.Sprintf("status %d %s", r.Status, m.Text))
 	}
-	return nil
+	return 0, ""
+}
+
+// signs keeps that a miner signs its replies.
+func (p *poll) signs(h chain.Hotkey) {
+	p.v.signers[h] = true
+	b, text := p.v.store.Batch(), "1"
+	ledger.Facts.Put(b, ledger.FactSigns+string(h), &text)
+	p.v.store.Commit(b)
+}
+
+// forgetSigners forgets those who are in the subnet no more.
+func (p *poll) forgetSigners() {
+	var gone []chain.Hotkey
+	for h := range p.v.signers { // sorted below
+		if _, ok := p.v.State.UID(h); !ok {
+			gone = append(gone, h)
+		}
+	}
+	if len(gone) == 0 {
+		return
+	}
+	slices.Sort(gone)
+	b := p.v.store.Batch()
+	for _, h := range gone {
+		delete(p.v.signers, h)
+		ledger.Facts.Delete(b, ledger.FactSigns+string(h))
+	}
+	p.v.store.Commit(b)
 }
 
 // take gives what an axon has predicted to the books.
 func (p *poll) take(x *polled, r *wire.Exchange) {
 	p.stats.skipped += uint64(r.Skipped)
+	if p.stats.notFinite += uint64(r.NotFinite); r.NotFinite > 0 && !x.strange {
+		x.strange = true
+		p.v.log.Warn("a miner predicts with NaN or an infinity: each such prediction is refused, the others are taken", "miner", x.hotkey,
+			"predictions", r.NotFinite, "code", bet.NotFinite)
+	}
 	if len(r.Submissions) == 0 {
 		p.rest(x)
 		return
@@ -395,15 +448,28 @@ func (p *poll) tell(x *polled) {
 }
 
 func (p *poll) Stats() ServiceStats {
-	failing := uint64(0)
+	var answer, failing uint64
+	var troubles []Trouble
 	for _, x := range p.peers {
+		if x.answers {
+			answer++
+		}
 		if x.failures > 0 {
 			failing++
 		}
+		troubles = x.trouble.listed(troubles)
 	}
-	return ServiceStats{Name: p.name(), State: "ok", Counts: Counts{
+	why := ""
+	if failing > 0 && answer == 0 {
+		why = fmt.Sprintf("none of the %d axons that were asked answers", failing)
+		if len(troubles) > 0 {
+			why += ", for one " + troubles[0].Code.String() + ": " + troubles[0].Why
+		}
+	}
+	state, why := health(why == "", why)
+	return ServiceStats{Name: p.name(), State: state, Reason: why, Troubles: troubles, Counts: Counts{
 		{"axons", uint64(len(p.peers))}, {"failing", failing}, {"underway", uint64(p.underway())}, {"asked", p.stats.asked}, {"answered", p.stats.answered},
 		{"failed", p.stats.failed}, {"refused", p.stats.refused}, {"malformed", p.stats.malformed}, {"foreign", p.stats.foreign}, {"unbound", p.stats.unbound},
-		{"predictions", p.stats.predictions}, {"skipped", p.stats.skipped}, {"words", p.stats.words}, {"told", p.stats.told}, {"untold", p.stats.untold},
+		{"predictions", p.stats.predictions}, {"skipped", p.stats.skipped}, {"not_finite", p.stats.notFinite}, {"words", p.stats.words}, {"told", p.stats.told}, {"untold", p.stats.untold},
 		{"games_left_out", uint64(p.left)}}}
 }

@@ -7,11 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
+	"bettensor/node/ledger"
 	"bettensor/node/model"
 	"bettensor/node/wire"
 	"bettensor/node/wire/synapse"
@@ -170,6 +172,89 @@ func TestA8BoundReplies(t *testing.T) {
 	r.run(time.Minute)
 	if rows := len(v.v.State.Book.Game(g.ID)); rows != 2 || v.count("poll", "unbound") != 2 {
 		t.Errorf("%d rows and %d unbound replies, want those of the first and the fourth poll", rows, v.count("poll", "unbound"))
+	}
+}
+
+// TestA8OutlivesRestartsAndAddresses: whoever answers elsewhere, or after we have
+// started anew, is held to what the hotkey has once done.
+func TestA8OutlivesRestartsAndAddresses(t *testing.T) {
+	r := newRig(t)
+	g := r.offer("100", t0.Add(30*time.Hour))
+	v := r.addValidator("v0")
+	signs, polls := true, 0
+	reply := func(q *wire.Message) []byte {
+		if q.Kind == wire.Receipts {
+			return wire.AppendEcho(nil, rigSigner("m0"), q, 2, t0)
+		}
+		polls++
+		pick := submission(fmt.Sprint("id", polls), g, bet.Home, 1)
+		if signs {
+			return wire.AppendAnswer(nil, rigSigner("m0"), q, 2, t0, []*bet.Submission{pick}, "")
+		}
+		return answering(hotkeyOf("m0"), pick)(q)
+	}
+	r.axon("m0", reply)
+	r.until("a signed reply", time.Hour, func() bool { return polls == 1 })
+	r.run(time.Minute)
+	signs = false
+	v.crash()
+	r.until("an unsigned one", 2*time.Hour, func() bool { return polls == 2 })
+	r.run(time.Minute)
+	r.run(2 * time.Hour) // the chain takes a new address now and then only
+	delete(r.axons, "198.51.101.1:8091")
+	r.axons["198.51.101.9:8091"] = &rawPeer{rig: r, signer: rigSigner("m0"), reply: reply}
+	r.announce("m0", chain.Axon{IP: "198.51.101.9", Port: 8091})
+	seen := polls
+	r.until("one from elsewhere", 4*time.Hour, func() bool { return polls > seen })
+	r.run(time.Minute)
+	if rows := len(v.v.State.Book.Game(g.ID)); rows != 1 || v.count("poll", "unbound") != uint64(polls-1) {
+		t.Errorf("%d rows of %d replies, %d refused", rows, polls, v.count("poll", "unbound"))
+	}
+	if got := v.service("poll"); got.State != "degraded" || len(got.Troubles) != 1 || got.Troubles[0].Code != PeerUnsigned {
+		t.Errorf("%+v", got)
+	}
+	if code := r.chain.Deregister(r.w.Now(), hotkeyOf("m0")); code != chain.OK {
+		t.Fatal(code)
+	}
+	r.run(30 * time.Minute)
+	v.kill()
+	for name := range ledgerOn(t, v).Facts {
+		if strings.HasPrefix(name, ledger.FactSigns) {
+			t.Errorf("%s is still kept", name)
+		}
+	}
+}
+
+// TestPollsGoOnAfterACrash: nonces are written ahead, and a miner that holds them
+// against its clock is not asked with one from the future.
+func TestPollsGoOnAfterACrash(t *testing.T) {
+	r := newRig(t)
+	r.offer("100", t0.Add(30*time.Hour))
+	v := r.addValidator("v0")
+	m := r.addMiner("m0", once(bet.Home, 10_00), pollOnly)
+	r.until("a poll", time.Hour, func() bool { return m.count("axon", "polls") == 1 })
+	last := v.v.calls.Last
+	for range 5 {
+		v.crash()
+		if v.v.calls.Last < last || v.v.calls.Last > last+uint64(callReserve) {
+			t.Fatalf("the first nonce after a crash: %d, the last one before %d", v.v.calls.Last, last)
+		}
+		before := m.count("axon", "polls")
+		r.until("a poll", 3*time.Minute, func() bool { return m.count("axon", "polls") > before })
+		if last = v.v.calls.Last; m.count("axon", "refused_stale")+m.count("axon", "refused_replay") > 0 {
+			t.Fatal("asked with a nonce from the future or from the past")
+		}
+	}
+	if err := v.v.Close(); err != nil {
+		t.Fatal(err)
+	}
+	v.crash()
+	if v.v.calls.Last != last {
+		t.Errorf("after an end in good order %d ahead", v.v.calls.Last-last)
+	}
+	// A clock that was set back by more than a crash explains is not waited for.
+	if wait := v.v.callAfter(time.Unix(0, int64(last)).Add(-2 * callReserve)); wait != 0 {
+		t.Errorf("waits %v for a clock that was set back", wait)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -82,6 +83,7 @@ type rigNode struct {
 	downs  []error
 	silent bool // while it is down for good: it is not started again
 	setup  func(*rigNode)
+	log    *slog.Logger
 	backup sched.Backend[BackupRequest, BackupReply]
 }
 
@@ -197,7 +199,7 @@ func (n *rigNode) start() {
 		n.loop.SetTracer(n.rig)
 	}
 	loop := n.loop
-	ports := Ports{Backup: n.backup, Chain: n.chainPort, Feed: n.feedPort, Net: (*rigNet)(n), Signer: n.signer,
+	ports := Ports{Backup: n.backup, Log: n.log, Chain: n.chainPort, Feed: n.feedPort, Net: (*rigNet)(n), Signer: n.signer,
 		Store: Storage{Snapshot: snap, At: engine.Durable(), Committer: func(report func(store.Event)) store.Committer {
 			n.commit.report = report
 			return &n.commit

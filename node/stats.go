@@ -18,6 +18,8 @@ type ServiceStats struct {
 	State  string `json:"state"`            // ok, degraded, down, rebuilding
 	Reason string `json:"reason,omitempty"` // why not ok
 	Counts Counts `json:"counts"`
+	// Troubles with peers that stand now, in order of hotkeys; a few dozen at most.
+	Troubles []Trouble `json:"troubles,omitempty"`
 	// Accuracy of the predictions the service knows; nil where it knows none.
 	Accuracy *Accuracy `json:"accuracy,omitempty"`
 	// Weights of a validator and the chain's; only the Weights service has them.
@@ -210,11 +212,11 @@ func (g *games) unsettled() (hours, day, older uint64) {
 
 func (c *communication) Stats() ServiceStats {
 	s := ServiceStats{Name: c.name(), State: "ok", Counts: []Count{
-		{"sessions", uint64(len(c.sessions))}, {"authenticated", uint64(len(c.byHotkey))}, {"opened", c.stats.opened},
+		{"sessions", uint64(len(c.byHotkey))}, {"connections", uint64(len(c.sessions))}, {"opened", c.stats.opened},
 		{"refused", c.stats.refused}, {"replaced", c.stats.replaced}, {"timed_out", c.stats.timedOut},
 		{"frames", c.stats.frames}, {"predictions", c.stats.predictions}, {"heartbeats", c.stats.heartbeats},
 		{"confirmed", c.stats.confirmed}, {"rejected", c.stats.rejected}, {"broadcasts", c.stats.broadcasts},
-		{"sent", c.stats.sent}, {"unasked", c.stats.unasked}, {"over_rate", c.stats.limited}, {"closed_over_rate", c.stats.flooded}}}
+		{"sent", c.stats.sent}, {"unasked", c.stats.unasked}, {"over_rate", c.stats.limited}, {"closed_over_rate", c.stats.flooded}, {"authentications_over_rate", c.stats.hasty}}}
 	for i, n := range c.stats.errors {
 		if n > 0 {
 			s.Counts = append(s.Counts, Count{"refused_" + wire.Error(i).Code(), n})

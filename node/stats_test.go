@@ -26,13 +26,13 @@ func TestStatsSayWhatHappened(t *testing.T) {
 		value          uint64
 	}{
 		{n, "games", "known", 2}, {n, "games", "changed", 4}, {n, "games", "refused", 0},
-		{n, "communication", "opened", 1}, {n, "communication", "authenticated", 1}, {n, "communication", "predictions", 2},
+		{n, "communication", "opened", 1}, {n, "communication", "sessions", 1}, {n, "communication", "predictions", 2},
 		{n, "communication", "confirmed", 2}, {n, "communication", "rejected", 0},
 		{n, "predictions", "held", 2}, {n, "predictions", "received", 2}, {n, "predictions", "stored", 2}, {n, "predictions", "settled", 2},
 		{n, "weights", "set", 1}, {n, "weights", "refused", 0}, {n, "metagraph", "axon_served", 1}, {n, "status", "due", 75},
 		{m, "predictions", "held", 2}, {m, "predictions", "picks", 2}, {m, "predictions", "settled", 2},
 		{m, "communication", "submitted", 2}, {m, "communication", "resubmitted", 0}, {m, "communication", "confirmed", 2},
-		{m, "communication", "connected", 1}, {m, "communication", "validators", 1}, {m, "games", "known", 2}, {m, "games", "kept", 2},
+		{m, "communication", "sessions", 1}, {m, "communication", "validators", 1}, {m, "games", "known", 2}, {m, "games", "kept", 2},
 	} {
 		if got := want.n.count(want.service, want.count); got != want.value {
 			t.Errorf("%s %s %s: %d, want %d", want.n.name, want.service, want.count, got, want.value)

@@ -28,7 +28,7 @@ func newStatus(c *core, s *sched.Scope, every time.Duration) *status {
 			c.log.Info("status", "events", c.loop.Events(), "commits", c.store.Durable())
 		}
 		if c.loop.Now().Sub(c.totals.saved) >= totalsEvery {
-			c.saveTotals()
+			c.saveTotals(false)
 		}
 		r.Done(nil)
 	})

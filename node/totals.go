@@ -60,8 +60,8 @@ func (t *Totals) add(before ledger.Counters) {
 	}
 }
 
-// saveTotals writes one row a set.
-func (c *core) saveTotals() {
+// saveTotals writes one row a set; the last time, what else an end leaves behind.
+func (c *core) saveTotals(last bool) {
 	now := c.loop.Now()
 	c.totals.saved = now
 	b := c.store.Batch()
@@ -71,6 +71,9 @@ func (c *core) saveTotals() {
 			row.Names[i], row.Values[i] = n.Name, n.Value
 		}
 		ledger.Stats.Put(b, t.Set, &row)
+	}
+	if last {
+		c.settleNonces(b)
 	}
 	c.store.Commit(b)
 }

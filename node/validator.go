@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"bettensor/bus"
+	"bettensor/node/chain"
 	"bettensor/node/ledger"
 	"bettensor/node/wire"
-	"bettensor/node/wire/synapse"
 	"bettensor/sched"
 )
 
@@ -47,12 +47,11 @@ type Validator struct {
 	WeightsFailed      *bus.Topic[WeightsFailed]
 	WeightsEpoch       *bus.Topic[WeightsEpoch]
 
-	opened  time.Time       // when this run began to take authentications, on the wall clock
-	auths   wire.AuthNonces // of this run; a rebuild of Communication does not forget them
-	calls   synapse.Nonces  // of the requests to axons; a rebuild of Poll does not forget them
-	born    time.Time       // when this run began
-	foreign string          // why another process is believed to hold our key; until a restart
-	strange uint64          // extrinsics that this node is not known to have sent, when last counted
+	auths   wire.AuthNonces       // as in the ledger; a rebuild of Communication does not forget them
+	signers map[chain.Hotkey]bool // miners that sign their replies, as in the ledger
+	born    time.Time             // when this run began
+	foreign string                // why another process is believed to hold our key; until the process ends
+	strange uint64                // extrinsics that this node is not known to have sent, when last counted
 
 	found *ledger.Validator // what the store held; dropped once the services have it
 }
@@ -69,10 +68,15 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	if err != nil {
 		return nil, err
 	}
-	v := &Validator{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(), found: found, born: l.Now()}
+	v := &Validator{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(), found: found, born: l.Now(), foreign: cfg.Stopped}
+	if v.foreign != "" {
+		v.alarms.Raise(AlarmForeignKey, v.foreign)
+	}
 	if err := v.State.Scores.load(found); err != nil {
 		return nil, err
 	}
+	restoreAuths(&v.auths, found.Facts, l.Wall())
+	v.signers = loadSigners(found.Facts)
 	b := v.bus
 	v.topics = newTopics(b, "validator_started", "miner_connected", "miner_disconnected")
 	v.PredictionReceived = bus.NewTopic[PredictionReceived](b, "prediction_received")

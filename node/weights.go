@@ -418,7 +418,7 @@ func (w *weights) plan(meta *chain.Metagraph, want chain.Weights, fallback bool)
 	}
 	w.proved = w.proved || !fallback
 	w.sent, w.doubt, w.reveal, w.maybe, w.reads = false, false, false, false, 0
-	w.epochs.now.Variation = chain.TotalVariation(w.standingWeights(), want)
+	w.epochs.now.Variation = w.variation(want)
 	w.seq = w.write()
 }
 

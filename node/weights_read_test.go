@@ -1,6 +1,7 @@
 package node
 
 import (
+	"encoding/json"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -469,6 +470,15 @@ func TestForeignKey(t *testing.T) {
 				t.Errorf("stops setting weights %v, want %v", stops, tc.stops)
 			}
 			if tc.alarm {
+				n.validator.Stopped = n.v.Stopped() // built again within the process
+				n.crash()
+				r.run(block)
+				n.round(1, 3, 0)
+				r.run(30 * block)
+				if r.extrinsics(chain.OpSetWeights) != sent || !strings.Contains(n.alarms(), "foreign_key") || n.v.Stopped() != n.validator.Stopped {
+					t.Errorf("goes on in the same process: %q", n.alarms())
+				}
+				n.validator.Stopped = ""
 				n.crash() // an operator has looked after it
 				r.run(block)
 				n.round(1, 3, 0)
@@ -631,7 +641,7 @@ func TestShadow(t *testing.T) {
 		t.Fatalf("%d epochs, alarms %q", len(*all), n.alarms())
 	}
 	for _, e := range *all {
-		if e.Outcome != ShadowEpoch || e.Variation < 0.2499 || e.Variation > 0.2501 || !strings.Contains(e.Reason, "uid 2 ours 0.2500 chain 0.5000") {
+		if e.Outcome != ShadowEpoch || e.Variation == nil || *e.Variation < 0.2499 || *e.Variation > 0.2501 || !strings.Contains(e.Reason, "uid 2 ours 0.2500 chain 0.5000") {
 			t.Errorf("%+v", e)
 		}
 	}
@@ -720,7 +730,7 @@ func TestReportAndStore(t *testing.T) {
 		t.Errorf("%s %+v", d, live)
 	}
 	n.round(3, 1, 0)
-	if got := n.service("weights").Weights; got.Variation < 0.49 || got.Phase != "planned" {
+	if got := n.service("weights").Weights; got.Variation == nil || *got.Variation < 0.49 || got.Phase != "planned" {
 		t.Errorf("ours against the chain's before the set: %+v", got)
 	}
 	r.run(20 * block)
@@ -758,4 +768,38 @@ func TestCompareWeights(t *testing.T) {
 	if len(got) != 2 || got[0].UID != 3 || got[1].UID != 4 {
 		t.Errorf("the largest are %+v", got)
 	}
+}
+
+// TestShadowWithNothingToScore: a node that knows nothing agrees with nobody.
+func TestShadowWithNothingToScore(t *testing.T) {
+	r := newRig(t)
+	n := setter(r, func(c *ValidatorConfig) { c.Shadow = true })
+	all := n.epochsOf()
+	r.chain.Submit(r.w.Now(), chain.Request{Op: chain.OpSetWeights, Hotkey: hotkeyOf("v0"), Weights: chain.Weights{UIDs: []chain.UID{2, 3}, Values: []uint16{65535, 65535}}})
+	r.run(280 * block)
+	if len(*all) == 0 {
+		t.Fatal("no epoch ended")
+	}
+	for _, e := range *all {
+		if text, err := json.Marshal(e); err != nil || e.Variation != nil || e.Reason == "" || !strings.Contains(string(text), `"variation":null`) {
+			t.Errorf("%s, %v", text, err)
+		}
+	}
+	none := func(from string, w *WeightsReport) {
+		t.Helper()
+		if w.Variation != nil || w.Unscored == "" {
+			t.Errorf("%s: variation %v, ours none because %q", from, w.Variation, w.Unscored)
+		}
+		for _, s := range w.Slots {
+			if s.Ours != 0 {
+				t.Errorf("%s: the chain's weights are given out as ours: %+v", from, s)
+			}
+		}
+	}
+	live := n.service("weights").Weights
+	if none("running", live); len(live.Slots) != 2 {
+		t.Errorf("the chain's weights are not shown: %+v", live.Slots)
+	}
+	n.kill()
+	none("stored", StoredWeights(ledgerOn(t, n)))
 }

@@ -227,7 +227,7 @@ func TestEveryFaultBites(t *testing.T) {
 				t.Errorf("%d windows", r.FaultWindows)
 			}
 			for _, h := range r.w.Hosts {
-				if !h.IsValidator() && count(statsOf(h), "communication", "connected") != 1 {
+				if !h.IsValidator() && count(statsOf(h), "communication", "sessions") != 1 {
 					t.Errorf("%s is not connected again", h.Name)
 				}
 			}

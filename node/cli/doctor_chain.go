@@ -206,7 +206,7 @@ func (x *examination) checkClock(context.Context) {
 	if dated {
 		seen = fmt.Sprintf("%+.1f s against %s", offset.Seconds(), from)
 		switch {
-		case false:
+		case offset.Abs() > synapse.Future:
 			worse(bad, sync)
 		case offset.Abs() > clockFew:
 			worse(warn, sync)
@@ -301,7 +301,7 @@ func (x *examination) checkPermit(context.Context) {
 	if n.Stake < need {
 		do = fmt.Sprintf("btcli stake add --netuid %d --amount %s %s %s", x.Netuid, inTAO(need-n.Stake), x.walletFlags(), x.networkFlags())
 	}
-	if false {
+	if n.Stake < threshold {
 		x.found("stake", v, do, "%s, and weights are taken from %s on", inTAO(n.Stake), inTAO(threshold))
 	} else {
 		x.found("stake", good, "", "%s; weights are taken from %s on", inTAO(n.Stake), inTAO(threshold))

@@ -298,9 +298,9 @@ func (x *examination) checkCertificate(context.Context) {
 	}
 	switch left := time.Until(pair.Leaf.NotAfter); {
 	case left < 0:
-		x.found(check, bad, "renew it and start the node again", "%s ended %s", x.Sock.CertFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		x.found(check, bad, "renew it; a running node reads it again within a minute", "%s ended %s", x.Sock.CertFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	case left < certificateSoon:
-		x.found(check, warn, "renew it and start the node again", "%s ends %s", x.Sock.CertFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
+		x.found(check, warn, "renew it; a running node reads it again within a minute", "%s ends %s", x.Sock.CertFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	default:
 		x.found(check, good, "", "%s is good until %s", x.Sock.CertFile, pair.Leaf.NotAfter.UTC().Format(time.RFC3339))
 	}

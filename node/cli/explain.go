@@ -214,6 +214,9 @@ func (x *explanation) write(w io.Writer) {
 		default:
 			way = "serves no axon and has not polled → announce an axon that it can poll: --axon.external_ip"
 		}
+		if x := v.Trouble; x != nil && !v.Session {
+			way = fmt.Sprintf("%s, %d times since %s: %s → %s", x.Code, x.Times, x.Since.UTC().Format(time.RFC3339), x.Why, x.Code.Fix())
+		}
 		refused := ""
 		for _, r := range v.Rejected {
 			refused += fmt.Sprintf(", %d refused as %s", r.Value, r.Name)

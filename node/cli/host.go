@@ -25,6 +25,7 @@ import (
 	"bettensor/node/model"
 	"bettensor/node/web"
 	"bettensor/node/wire"
+	"bettensor/node/wire/sock"
 	"bettensor/sched"
 	"bettensor/store"
 
@@ -168,6 +169,11 @@ func (h *host) prepare(c *cli.Context) (err error) {
 	if !h.key.CanSign() {
 		return &ExitError{Wallet, wallet.ErrPublicOnly, ""}
 	}
+	if h.Axon.Roots != "" {
+		if h.Sock.Roots, err = sock.ReadRoots(h.Axon.Roots); err != nil {
+			return &ExitError{File, fmt.Errorf("axon.tls_roots: %w", err), ""}
+		}
+	}
 	if h.place, err = h.Resolved.place(h.key.Hotkey(), os.LookupEnv); err != nil {
 		return &ExitError{Code: File, Err: err}
 	}
@@ -306,6 +312,8 @@ func startError(dir string, err error) error {
 		return &ExitError{File, fmt.Errorf("another process runs this node: %w", err), "bettensor status"}
 	case errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrNoTail), errors.As(err, &lost), errors.As(err, &newer):
 		return &ExitError{Validation, err, verify}
+	case errors.Is(err, sock.ErrCertificate):
+		return &ExitError{File, err, "bettensor doctor"}
 	case errors.As(err, &op):
 		return &ExitError{Network, err, ""}
 	case errors.Is(err, model.ErrUnknownModel), errors.Is(err, model.ErrUnknownParam), errors.Is(err, model.ErrParamRange):
@@ -558,16 +566,18 @@ func recordedMind(spec string) (live.Mind, error) {
 func sockets(n *live.Node, st live.Stats) *web.Sockets {
 	t := st.Transport
 	s := &web.Sockets{Counts: node.Counts{
-		{Name: "inbound", Value: t.Inbound}, {Name: "dialled", Value: t.Dialled}, {Name: "refused", Value: t.Refused},
+		{Name: "inbound", Value: t.Inbound}, {Name: "dialled", Value: t.Dialled}, {Name: "refused", Value: t.Refused}, {Name: "evicted", Value: t.Evicted}, {Name: "downgraded", Value: t.Downgraded},
+		{Name: "tls_renewed", Value: t.TLSRenewed}, {Name: "tls_stale", Value: t.TLSStale},
 		{Name: "dial_failed", Value: t.DialFailed}, {Name: "frames_in", Value: t.FramesIn}, {Name: "frames_out", Value: t.FramesOut},
 		{Name: "bytes_in", Value: t.BytesIn}, {Name: "bytes_out", Value: t.BytesOut}, {Name: "malformed", Value: t.Malformed},
+		{Name: "limited", Value: t.Limited}, {Name: "outside", Value: t.Outside},
 		{Name: "shed", Value: t.Shed}, {Name: "queue_full", Value: t.QueueFull}, {Name: "unproved", Value: t.Unproved},
 		{Name: "slow", Value: t.Slow}, {Name: "dead", Value: t.Dead}, {Name: "asked", Value: t.Asked}, {Name: "answered", Value: t.Answered},
 		{Name: "unverified", Value: t.Unverified}, {Name: "unanswered", Value: t.Unanswered}, {Name: "overloaded", Value: t.Overloaded}}}
 	if a := n.Addr(); a != nil {
 		s.Address = a.String()
 	}
-	s.Connections = node.Counts{{Name: "websocket", Value: uint64(t.Open)}, {Name: "http", Value: uint64(t.Asking)}}
+	s.Connections = node.Counts{{Name: "websocket", Value: uint64(t.Open)}, {Name: "http", Value: uint64(t.Asking)}, {Name: "unproved", Value: uint64(t.Strangers)}}
 	s.Signatures = node.Counts{{Name: "ok", Value: t.Signed}, {Name: "bad", Value: t.Forged}}
 	for _, service := range st.Node.Services {
 		n, _ := service.Counts.Get("refused_replay")

@@ -55,6 +55,7 @@ type Settings struct {
 		Port         uint16
 		ExternalIP   string
 		ExternalPort uint16
+		Roots        string // a file
 	}
 	HTTP struct {
 		Listen      string

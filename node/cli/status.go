@@ -17,6 +17,9 @@ import (
 	"bettensor/node/web"
 )
 
+// fewTroubles of a service's peers are told of; --json has them all.
+const fewTroubles = 5
+
 // waitLimit is how long `status --wait` waits by default: a validator's store is
 // read within seconds, and the first metagraph takes a few requests.
 const waitLimit = 2 * time.Minute
@@ -30,7 +33,7 @@ func Status() *cli.Command {
 			"one that runs on this machine with directories of its own choice.\n" +
 			"Exit codes: 0 it answered (and is ready, with --wait) · 10 nobody listens · 15 it did not get ready in time.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "http.listen", Usage: "`ADDRESS` of the node, HOST:PORT", EnvVars: []string{variable("http.listen")}},
+			&cli.StringFlag{Name: "http.listen", Usage: "`ADDRESS` of the node, HOST:PORT or http://HOST:PORT", EnvVars: []string{variable("http.listen")}},
 			&cli.PathFlag{Name: "store.dir", Usage: "`DIR` of the node's store", EnvVars: []string{variable("store.dir")}},
 			&cli.BoolFlag{Name: "json", Usage: "print readiness and all figures as JSON"},
 			&cli.StringFlag{Name: "wait", Usage: "wait until the node is `ready`"},
@@ -97,10 +100,17 @@ func unreached(err error) error {
 // running is the address of the node that is meant.
 func running(c *cli.Context) (string, error) {
 	if a := c.String("http.listen"); a != "" {
-		return a, nil
+		// As localnet's ports.json and a node's own log write it.
+		return strings.TrimSuffix(strings.TrimPrefix(a, "http://"), "/"), nil
 	}
 	if dir := c.Path("store.dir"); dir != "" {
+		dir = filepath.Clean(dir)
 		p, err := web.ReadPorts(dir + runSuffix)
+		if err != nil { // in its default place a node's directory holds its store
+			if own, ownErr := web.ReadPorts(filepath.Dir(dir)); ownErr == nil {
+				p, err = own, nil
+			}
+		}
 		if err != nil {
 			return "", &ExitError{Network, fmt.Errorf("no running node has the store %s: %w", dir, err), "bettensor status --http.listen HOST:PORT"}
 		}
@@ -214,11 +224,11 @@ func printStatus(w io.Writer, address string, health web.Health, s *web.Snapshot
 			}
 		}
 		if s.Role == "miner" {
-			line("validators", "%d connected of %d", count("communication", "connected"), count("communication", "validators"))
+			line("validators", "%d in session of %d", count("communication", "sessions"), count("communication", "validators"))
 			line("predictions", "%d held, %d submitted, %d confirmed, %d rejected", count("predictions", "held"), count("communication", "submitted"),
 				count("communication", "confirmed"), count("communication", "rejected"))
 		} else {
-			line("sessions", "%d, %d of them authenticated", count("communication", "sessions"), count("communication", "authenticated"))
+			line("sessions", "%d, of %d connections", count("communication", "sessions"), count("communication", "connections"))
 			rejected := uint64(0)
 			for _, x := range n.Service("predictions").Counts {
 				if strings.HasPrefix(x.Name, "rejected_") {
@@ -239,6 +249,12 @@ func printStatus(w io.Writer, address string, health web.Health, s *web.Snapshot
 		for _, x := range n.Services {
 			if x.State != "ok" {
 				line("service", "%s is %s: %s", x.Name, x.State, x.Reason)
+			}
+			for _, t := range x.Troubles[:min(len(x.Troubles), fewTroubles)] {
+				line("peer", "%s: %s, %d times since %s: %s → %s", t.Hotkey, t.Code, t.Times, ago(t.Since), t.Why, t.Code.Fix())
+			}
+			if more := len(x.Troubles) - fewTroubles; more > 0 {
+				line("", "and %d more of %s, see --json", more, x.Name)
 			}
 		}
 		for _, t := range n.Tasks {

@@ -40,7 +40,7 @@ func watched(t *testing.T, role string, ready *atomic.Bool) *web.Server {
 			Services: []node.ServiceStats{
 				{Name: "games", State: "degraded", Reason: "evil \x1b[2Jfeed", Counts: node.Counts{{Name: "known", Value: 60}, {Name: "unsettled_older", Value: 2}}},
 				{Name: "weights", State: "ok", Weights: &node.WeightsReport{Epoch: 13, Update: 4900, Since: 100, RevealAt: 5100}},
-				{Name: "communication", State: "ok", Counts: node.Counts{{Name: "sessions", Value: 40}, {Name: "authenticated", Value: 39}, {Name: "validators", Value: 3}, {Name: "connected", Value: 2}, {Name: "submitted", Value: 11}}},
+				{Name: "communication", State: "ok", Counts: node.Counts{{Name: "sessions", Value: 39}, {Name: "connections", Value: 40}, {Name: "validators", Value: 3}, {Name: "submitted", Value: 11}}},
 				{Name: "predictions", State: "ok", Counts: node.Counts{{Name: "held", Value: 100}, {Name: "stored", Value: 90}, {Name: "duplicates", Value: 3}, {Name: "rejected_late", Value: 6}, {Name: "rejected_budget", Value: 1}}},
 			},
 			Alarms: []node.Alarm{{Code: node.AlarmNoPermit, Since: at.Add(-time.Hour), Why: "stake 3"}}}}
@@ -80,9 +80,9 @@ func TestStatusTellsPeople(t *testing.T) {
 	for role, wanted := range map[string][]string{
 		"validator": {"validator    finney, subnet 30, UID 7, 5Fhot", "ready        yes", "ALARM        no_permit, raised 1h0m0s ago: stake 3", "docs/runbook.md#no_permit",
 			"block 5000, 4s ago; finalised 4997; wss://a answers", "epoch 13; last update in block 4900, 100 blocks ago", "revealed at block 5100",
-			"40, 39 of them authenticated", "100 held, 90 stored, 3 duplicates, 7 rejected", "60 known, 2 begun and without a result", "files answered 1m0s ago",
+			"39, of 40 connections", "100 held, 90 stored, 3 duplicates, 7 rejected", "60 known, 2 begun and without a result", "files answered 1m0s ago",
 			"games is degraded: evil ?[2Jfeed", "3072 MiB free"},
-		"miner": {"2 connected of 3", "100 held, 11 submitted, 0 confirmed"},
+		"miner": {"39 in session of 3", "100 held, 11 submitted, 0 confirmed"},
 	} {
 		s := watched(t, role, yes())
 		code, out, errs := statusOf(t, "--http.listen", s.Addr().String())
@@ -180,6 +180,12 @@ func TestStatusFindsTheNode(t *testing.T) {
 	put(filepath.Join(home, ".bettensor", "finney", "30", "validator-5Fhot"), here)
 	if code, out, errs := statusOf(t); code != 0 || !strings.Contains(out, "5Fhot") {
 		t.Errorf("the only one: exit %d, %s", code, errs)
+	}
+	if code, _, errs := statusOf(t, "--store.dir", filepath.Join(home, ".bettensor", "finney", "30", "validator-5Fhot", "store")); code != 0 {
+		t.Errorf("by its store in the default place: exit %d, %s", code, errs)
+	}
+	if code, _, errs := statusOf(t, "--http.listen", "http://"+here.HTTP+"/"); code != 0 {
+		t.Errorf("by its address as a page: exit %d, %s", code, errs)
 	}
 	put(filepath.Join(home, ".bettensor", "finney", "30", "miner-5Gother"), web.Ports{Role: "miner", Hotkey: "5Gother", HTTP: nobody(t)})
 	if code, _, errs := statusOf(t); code != int(Usage) || !strings.Contains(errs, "miner 5Gother: --http.listen") || !strings.Contains(errs, "validator 5Fhot") {

@@ -113,12 +113,23 @@ func printWeights(w io.Writer, s *weightsSource) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "UID\tOURS\tCHAIN\tDIFFERENCE\tHOTKEY\t")
 	for _, d := range r.Slots {
-		fmt.Fprintf(t, "%d\t%.6f\t%.6f\t%+.6f\t%s\t\n", d.UID, d.Ours, d.Chain, d.Difference(), plain(string(d.Hotkey)))
+		ours, difference := "-", "-"
+		if r.Unscored == "" {
+			ours, difference = fmt.Sprintf("%.6f", d.Ours), fmt.Sprintf("%+.6f", d.Difference())
+		}
+		fmt.Fprintf(t, "%d\t%s\t%.6f\t%s\t%s\t\n", d.UID, ours, d.Chain, difference, plain(string(d.Hotkey)))
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "total variation %.6f\n", r.Variation)
+	if r.Unscored != "" {
+		fmt.Fprintf(w, "ours: none (%s)\n", plain(r.Unscored))
+	}
+	if r.Variation != nil {
+		fmt.Fprintf(w, "total variation %.6f\n", *r.Variation)
+	} else {
+		fmt.Fprintln(w, "total variation unknown")
+	}
 	switch {
 	case !s.Live:
 		fmt.Fprintf(w, "%s is the store of a node that is stopped; it last set weights in block %d%s\n", s.From, r.Set, at(r.SetAt))

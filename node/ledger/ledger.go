@@ -45,6 +45,16 @@ const (
 	// FactAsked, followed by a validator's hotkey, is the newest nonce with which it
 	// has polled this miner.
 	FactAsked = "asked/"
+	// FactAuth, followed by a miner's hotkey, is the newest nonce with which it has
+	// authenticated to this validator, in millionths of a millisecond.
+	FactAuth = "auth/"
+	// FactSigns, followed by a miner's hotkey, says that it has signed a reply to a
+	// poll: from then on an unsigned one is not its own.
+	FactSigns = "signs/"
+	// FactNonce and FactCall are how far the nonces may have come that this node has
+	// put into frames, in milliseconds, and into requests over HTTP, in nanoseconds.
+	FactNonce = "nonce"
+	FactCall  = "call"
 )
 
 // Keys. Each is order-preserving.

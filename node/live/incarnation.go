@@ -60,6 +60,10 @@ func (n *Node) assemble(number int) (in *incarnation, err error) {
 		return in, err
 	}
 	config := n.role.config(n.Addr())
+	if c, ok := config.(node.ValidatorConfig); ok {
+		c.Stopped = n.stopped
+		config = c
+	}
 	seed := sched.NewStream(o.Seed, "incarnation", strconv.Itoa(number)).Uint64()
 	if o.Record != "" {
 		if in.recording, err = newRecording(o, n.role, config, in.engine); err != nil {

@@ -144,6 +144,10 @@ const (
 	drainWithin = time.Second
 )
 
+// frameSlack is how many times the frames that a validator takes of a session may
+// come in before they are not even opened; see sock.Config.FrameRate.
+const frameSlack = 5
+
 // comeback is the pause before a node is built again.
 var comeback = sched.Backoff{Base: time.Second, Cap: time.Minute}
 
@@ -168,6 +172,8 @@ type Node struct {
 
 	now   atomic.Pointer[incarnation] // nil while it is down
 	looks chan struct{}               // holds one: an inspection is under way
+
+	stopped string // why an earlier incarnation set no weights any more; keep's alone
 
 	mu    sync.Mutex
 	addr  net.Addr // of the axon, kept from one incarnation to the next
@@ -222,6 +228,9 @@ func StartValidator(o Options, cfg node.ValidatorConfig) (*Node, error) {
 	if o.Feed == nil {
 		return nil, errors.New("live: a validator needs a feed")
 	}
+	// The sockets stop far above what the node itself refuses, which has an answer.
+	o.Sock.FrameRate = cmp.Or(o.Sock.FrameRate, frameSlack*cfg.MessageRate)
+	o.Sock.FrameBurst = cmp.Or(o.Sock.FrameBurst, frameSlack*cfg.MessageBurst)
 	return start(o, validatorRole(cfg))
 }
 
@@ -310,6 +319,9 @@ func (n *Node) keep(in *incarnation) {
 			if err := in.dismantle(); err != nil {
 				n.err = fmt.Errorf("%w; and then: %w", why, err)
 				return
+			}
+			if v := in.view.Validator; v != nil {
+				n.stopped = v.Stopped()
 			}
 			in = nil
 			n.pulse.forget()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -307,6 +308,64 @@ func TestANodeThatFellIsBuiltAgain(t *testing.T) {
 			t.Errorf("replay of %s: %+v, %v", d, r, err)
 		}
 	}
+}
+
+// TestAStopOutlivesAFall: a validator that has stopped setting weights, because
+// another process has its key, does not go on when its store fails.
+func TestAStopOutlivesAFall(t *testing.T) {
+	quick(t)
+	s := newSubnet(t, "v0")
+	cfg := s.validatorConfig("v0")
+	cfg.BlockTime = time.Millisecond // an era is soon over
+	o := s.options("v0")
+	var foreign atomic.Bool
+	var extrinsics atomic.Uint64
+	o.Chain = func(q chain.Request, reply func(sched.Result[chain.Reply])) {
+		s.chainBackend(q, func(r sched.Result[chain.Reply]) {
+			if foreign.Load() {
+				r.Res.Foreign = extrinsics.Add(1)
+			}
+			reply(r)
+		})
+	}
+	v, err := StartValidator(o, cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.stop(v) })
+	stopped := func() (why string) {
+		if err := v.Inspect(t.Context(), func(x View) { why = x.Validator.Stopped() }); err != nil {
+			return ""
+		}
+		return why
+	}
+	foreign.Store(true)
+	until(t, "it has stopped", func() bool { return stopped() != "" })
+	why := stopped()
+	foreign.Store(false)
+	was := v.now.Load()
+	was.fell <- errors.New("planned")
+	until(t, "it is back", func() bool { in := v.now.Load(); return in != nil && in != was })
+	if got := stopped(); got != why {
+		t.Errorf("after a fall: %q, before: %q", got, why)
+	}
+}
+
+// TestAMinerIsReadyWithAValidator, and not before.
+func TestAMinerIsReadyWithAValidator(t *testing.T) {
+	s := newSubnet(t, "v0", "m0")
+	m := s.miner(s.options("m0"), "home")
+	against := func() (out []Condition) {
+		for _, r := range m.Ready() {
+			if !r.Met && r.Detail != "" {
+				out = append(out, r.Condition)
+			}
+		}
+		return out
+	}
+	until(t, "nothing but that is missing", func() bool { got := against(); return len(got) == 1 && got[0] == Reached })
+	s.validator(s.options("v0"))
+	until(t, "it is ready", func() bool { return len(against()) == 0 })
 }
 
 func TestANodeThatAlwaysFallsGivesUp(t *testing.T) {

@@ -12,12 +12,13 @@ type Condition string
 
 // The node's own conditions. Options.Checks adds others, ChainHeadFresh above all.
 const (
-	StoreOpen      Condition = "store_open"       // the store is open and takes what is written
-	LoopTurns      Condition = "loop_turns"       // the loop answered within loopStands
-	ChainSynced    Condition = "chain_synced"     // a metagraph was read, and the last read succeeded
-	Registered     Condition = "registered"       // the hotkey has a slot in it
-	FeedFresh      Condition = "feed_fresh"       // a validator's: games were read, and the last read succeeded
-	ChainHeadFresh Condition = "chain_head_fresh" // the newest head is young enough
+	StoreOpen      Condition = "store_open"        // the store is open and takes what is written
+	LoopTurns      Condition = "loop_turns"        // the loop answered within loopStands
+	ChainSynced    Condition = "chain_synced"      // a metagraph was read, and the last read succeeded
+	Registered     Condition = "registered"        // the hotkey has a slot in it
+	FeedFresh      Condition = "feed_fresh"        // a validator's: games were read, and the last read succeeded
+	Reached        Condition = "validator_reached" // a miner's: a session with a validator, or a poll that was answered lately
+	ChainHeadFresh Condition = "chain_head_fresh"  // the newest head is young enough
 )
 
 // Reason is one condition and whether it is met.
@@ -55,6 +56,8 @@ func (n *Node) Ready() []Reason {
 		reason(Registered, found.registered, "", "the hotkey has no slot in the subnet's newest metagraph")}
 	if n.role.name == "validator" {
 		out = append(out, reason(FeedFresh, found.games.State == "ok", found.games.Reason, "no games yet"))
+	} else {
+		out = append(out, reason(Reached, found.unreached == "" && found.synced, found.unreached, "no metagraph yet"))
 	}
 	for _, check := range n.o.Checks {
 		out = append(out, check())
@@ -66,12 +69,17 @@ func (n *Node) Ready() []Reason {
 type condition struct {
 	synced, registered     bool
 	core, metagraph, games node.ServiceStats
+	unreached              string // why a miner reaches no validator
 }
 
 func (n *Node) look(v View) condition {
 	state, s := v.state(), v.service().Stats()
 	_, registered := state.UID(n.role.hotkey)
-	return condition{synced: state.Meta != nil, registered: registered,
+	unreached := ""
+	if v.Miner != nil {
+		unreached = v.Miner.Unreached()
+	}
+	return condition{synced: state.Meta != nil, registered: registered, unreached: unreached,
 		core: figures(s, "core"), metagraph: figures(s, "metagraph"), games: figures(s, "games")}
 }
 

@@ -45,6 +45,8 @@ const (
 	ReasonRegistered = "registered"
 	// ReasonFeed: the games feed has not answered, or not for long.
 	ReasonFeed = "feed_fresh"
+	// ReasonReached: a miner has no session with any validator, and none polls it.
+	ReasonReached = "validator_reached"
 )
 
 // Snapshot is what a node is doing at one instant. It is the JSON of /stats,

@@ -25,6 +25,7 @@ type Exchange struct {
 	Submissions []bet.Submission // Answer
 	Words       []Confirmation   // Receipts
 	Skipped     int              // games or predictions that were none
+	NotFinite   int              // predictions with a NaN or an infinity, which bet.Admit refuses
 }
 
 // verify checks a signature as wallets do: over the text, or over the text in
@@ -112,7 +113,7 @@ func (o *Opener) reply(frame []byte, m *Message) Error {
 		return e
 	}
 	if kind != "prediction" {
-		x.Submissions = nil // an echo, or an error: it carries none
+		x.Submissions, x.NotFinite = nil, 0 // an echo, or an error: it carries none
 	}
 	return 0
 }
@@ -175,6 +176,9 @@ func (o *Opener) body(b []byte, m *Message) (kind string, e Error) {
 				}
 				if in.err == 0 && string(s.ID) == string(key) {
 					x.Submissions = append(x.Submissions, s)
+					if in.strange > 0 {
+						x.NotFinite++
+					}
 				} else {
 					x.Skipped++
 				}
@@ -206,11 +210,14 @@ func (o *Opener) body(b []byte, m *Message) (kind string, e Error) {
 }
 
 // dict reads an object whose members are entries and not fields: there may be
-// many, and one that is malformed spoils no other. Null is an empty one.
+// many, and one that is malformed spoils no other; nor does one with a NaN or an
+// infinity, which no JSON has and Python writes. Null is an empty one.
 func (o *Opener) dict(c *cursor, limit int, each func(key []byte, in *cursor)) {
 	if c.null() {
 		return
 	}
+	c.loose = true
+	defer func() { c.loose = false }()
 	obj := c.object()
 	obj.sorter = true // of many keys: doubles are found below
 	var keys []string
@@ -230,6 +237,7 @@ func (o *Opener) dict(c *cursor, limit int, each func(key []byte, in *cursor)) {
 			return
 		}
 		o.entry.reset(c.b[lo:c.i], &o.Limits)
+		o.entry.loose = true
 		each(obj.key, &o.entry)
 	}
 	slices.Sort(keys)

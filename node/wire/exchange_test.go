@@ -412,14 +412,45 @@ func TestH4IdentityOfTheBody(t *testing.T) {
 	}
 }
 
-// TestH6NotFinite: JSON has no NaN, though Python writes it.
+// TestH6NotFinite: JSON has no NaN, though Python writes it. In an entry of a
+// dictionary it is a bad value of that entry, which is refused with its code; the
+// others live. Anywhere else the text is no JSON.
 func TestH6NotFinite(t *testing.T) {
 	v := httpVectorOf(t, "http_prediction_response.json")
+	at := time.Date(2025, 3, 7, 12, 0, 0, 0, time.UTC)
 	for _, n := range []string{"NaN", "Infinity", "-Infinity", "1e999"} {
 		r := v.reply(t)
+		good, err := open(t, r.Append(nil))
+		if err != nil || len(good.Exchange.Submissions) != 2 {
+			t.Fatalf("%+v, %v", good.Exchange, err)
+		}
+		s := good.Exchange.Submissions[0]
+		// In the first a wager, in the second something that means nothing to us.
 		r.Body = bytes.Replace(r.Body, []byte("100.0"), []byte(n), 1)
+		r.Body = bytes.Replace(r.Body, []byte("25.5"), []byte(`25.5, "extra": [`+n+`]`), 1)
+		m, err := open(t, r.Append(nil))
+		if err != nil || len(m.Exchange.Submissions) != 2 || m.Exchange.NotFinite != 1 || m.Exchange.Skipped != 0 {
+			t.Errorf("%s: %+v, %v", n, m.Exchange, err)
+			continue
+		}
+		if w := m.Exchange.Submissions[1].Wager; w.Number != 25.5 {
+			t.Errorf("%s: the other's wager is %+v", n, w)
+		}
+		bad := m.Exchange.Submissions[0]
+		g := bet.Game{ID: s.Game, TeamA: s.TeamA, TeamB: s.TeamB, CanTie: true, Active: true, Start: at.Add(time.Hour),
+			Odds: bet.Odds{s.OddsA.Number, s.OddsB.Number, s.OddsTie.Number}}
+		if _, reject := bet.Admit(&bet.Offer{Game: &g, Now: at, Registered: true}, &bad); reject == nil || reject.Code != bet.NotFinite {
+			t.Errorf("%s: admitted with %+v: %v", n, bad.Wager, reject)
+		}
+		// Elsewhere it is no JSON.
+		r.Body = bytes.Replace(r.Body, []byte(`"prediction_dict"`), []byte(`"x": `+n+`, "prediction_dict"`), 1)
 		if _, err := open(t, r.Append(nil)); err != ErrJSON {
-			t.Errorf("%s: %v, want %v", n, err, ErrJSON)
+			t.Errorf("%s outside of a dictionary: %v, want %v", n, err, ErrJSON)
+		}
+		// Nor is it in a signed WebSocket message.
+		frame := AppendPrediction(nil, keyed(bob), noon, "1", sampleSubmission())
+		if _, err := Canonical(nil, bytes.Replace(frame, []byte(`"wager": 100.0`), []byte(`"wager": `+n), 1)); err == nil {
+			t.Errorf("%s: taken in a message", n)
 		}
 	}
 }

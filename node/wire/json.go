@@ -19,6 +19,9 @@ type cursor struct {
 
 	maxText, maxNumber, maxMembers int
 
+	loose   bool // NaN, Infinity and -Infinity, which Python writes, are values, and so is 1e999
+	strange int  // how many of them were read as such
+
 	keys  [][]byte // keys of the open objects, for the duplicate check
 	arena []byte   // decoded text of strings with escapes
 }
@@ -26,7 +29,8 @@ type cursor struct {
 func (c *cursor) reset(b []byte, l *Limits) {
 	c.b, c.i, c.err = b, 0, 0
 	c.depth, c.maxText, c.maxNumber, c.maxMembers = l.Depth, l.Text, l.Number, l.Members
-	c.keys, c.arena = c.keys[:0], c.arena[:0]
+	c.keys, c.arena, c.loose = c.keys[:0], c.arena[:0], false
+	c.strange = 0
 }
 
 func (c *cursor) fail(e Error) {
@@ -369,9 +373,27 @@ func (c *cursor) word(w string) bool {
 	return true
 }
 
+// notFinite reads one of Python's words for a number that is none, where they are
+// values; nil where there is none of them.
+func (c *cursor) notFinite() []byte {
+	if !c.loose {
+		return nil
+	}
+	c.peek()
+	for _, w := range [...]string{"NaN", "Infinity", "-Infinity"} {
+		if bytes.HasPrefix(c.b[c.i:], []byte(w)) {
+			lo := c.i
+			c.i += len(w)
+			return c.b[lo:c.i]
+		}
+	}
+	return nil
+}
+
 // skip reads any value and forgets it; it is checked all the same.
 func (c *cursor) skip() {
 	switch ch := c.peek(); {
+	case c.notFinite() != nil:
 	case ch == '"':
 		c.text(c.maxText)
 	case ch == '{':
@@ -384,6 +406,8 @@ func (c *cursor) skip() {
 		for n := 0; c.element(n); n++ {
 			c.skip()
 		}
+	case c.loose && (ch == '-' || ch-'0' <= 9):
+		c.number()
 	case ch == '-' || ch-'0' <= 9:
 		c.float() // for the range check: what we take, others must be able to take
 	case ch == 't' && c.word("true"), ch == 'f' && c.word("false"), ch == 'n' && c.word("null"):

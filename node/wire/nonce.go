@@ -1,18 +1,16 @@
 package wire
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"time"
 
 	"bettensor/node/chain"
-	"bettensor/node/pack"
 )
 
 // Nonces makes a sender's nonces: milliseconds since 1970 that strictly
-// increase even where the clock does not. One per signer, kept across
-// restarts: a nonce used twice is refused by whoever remembers it.
+// increase even where the clock does not. One per signer, and its owner keeps
+// Last across restarts: a nonce used twice is refused by whoever remembers it.
 type Nonces struct {
 	Last uint64 // the last one given out, in ms
 	text texts
@@ -110,38 +108,6 @@ func (w *NonceWindow) accept(v uint64) error {
 	return nil
 }
 
-// Append appends the window's binary form.
-func (w *NonceWindow) Append(dst []byte) []byte {
-	dst = pack.AppendUint(dst, w.floor)
-	dst = pack.AppendUint(dst, uint64(len(w.seen)))
-	for _, v := range w.seen {
-		dst = pack.AppendUint(dst, v)
-	}
-	return dst
-}
-
-// ReadNonceWindow reads what Append wrote.
-func ReadNonceWindow(r *pack.Reader) (NonceWindow, error) {
-	w := NonceWindow{floor: r.Uint()}
-	n := r.Count(1)
-	if n > windowLen {
-		return NonceWindow{}, fmt.Errorf("nonce window of %d, at most %d: %w", n, windowLen, pack.ErrShort)
-	}
-	last := w.floor
-	for range n {
-		v := r.Uint()
-		if r.Err() == nil && v <= last {
-			return NonceWindow{}, fmt.Errorf("nonce window out of order: %w", pack.ErrShort)
-		}
-		last = v
-		w.seen = append(w.seen, v)
-	}
-	if err := r.Err(); err != nil {
-		return NonceWindow{}, fmt.Errorf("nonce window: %w", err)
-	}
-	return w, nil
-}
-
 // nonceScale is the fraction of a millisecond that is told apart. A float of
 // milliseconds since 1970 has four decimals at most.
 const nonceScale = 1e6
@@ -179,93 +145,71 @@ func parseNonce(s string) (uint64, bool) {
 }
 
 const (
-	// AuthMemory is how long the nonces of a hotkey's authentications are kept
-	// after its last one: longer than a signed frame stays fresh on both sides.
+	// AuthMemory is how long a hotkey that may be forgotten is remembered after its
+	// last authentication: longer than a signed frame stays fresh on both sides.
 	AuthMemory = 600 * time.Second
 	// MaxSenders bounds an AuthNonces: four times the neurons of a subnet, and
 	// only registered hotkeys get as far as being remembered.
 	MaxSenders = 1024
 )
 
-// AuthNonces remembers authentications across connections, so that a captured
-// one cannot take a session over. The zero value has seen none.
+// AuthNonces remembers the newest authentication of each hotkey across
+// connections and, by what its owner keeps and restores, across restarts: a
+// captured one must not take a session over. A hotkey's next one is newer, so
+// nothing else is remembered. The zero value has seen none.
 type AuthNonces struct {
-	senders map[chain.Hotkey]*authNonces
+	senders map[chain.Hotkey]authNonce
 }
 
-type authNonces struct {
-	window NonceWindow
+type authNonce struct {
+	newest uint64
 	last   time.Time
 }
 
-// Accept takes the nonce of an authentic, fresh Auth of a registered hotkey.
-// Beside NonceWindow's refusals there is ErrFull, where MaxSenders hotkeys were
-// heard within AuthMemory: forgetting one would open it to replay.
-func (a *AuthNonces) Accept(h chain.Hotkey, nonce string, now time.Time) error {
-	s := a.senders[h]
-	if s == nil {
-		if len(a.senders) >= MaxSenders {
-			a.forget(now)
-		}
-		if len(a.senders) >= MaxSenders {
-			return ErrFull
-		}
-		s = &authNonces{}
+// Accept takes the nonce of an authentic, fresh Auth of a registered hotkey, and
+// returns the form of it that Restore takes. Refusals are ErrReplay (the newest
+// again), ErrStale (older than that), ErrShape, and ErrFull, where MaxSenders
+// hotkeys are remembered: forgetting one would open it to replay.
+func (a *AuthNonces) Accept(h chain.Hotkey, nonce string, now time.Time) (newest uint64, err error) {
+	v, ok := parseNonce(nonce)
+	if !ok {
+		return 0, ErrShape
 	}
-	if err := s.window.Accept(nonce); err != nil {
-		return err
+	switch s, known := a.senders[h]; {
+	case known && v == s.newest:
+		return 0, ErrReplay
+	case known && v < s.newest:
+		return 0, ErrStale
+	case !known && len(a.senders) >= MaxSenders:
+		return 0, ErrFull
 	}
+	a.Restore(h, v, now)
+	return v, nil
+}
+
+// Restore has a hotkey's nonces up to newest count as seen, as of an instant.
+func (a *AuthNonces) Restore(h chain.Hotkey, newest uint64, at time.Time) {
 	if a.senders == nil {
-		a.senders = make(map[chain.Hotkey]*authNonces)
+		a.senders = make(map[chain.Hotkey]authNonce)
 	}
-	s.last = now
-	a.senders[h] = s
-	return nil
+	a.senders[h] = authNonce{newest, at}
 }
 
-// forget drops who was not heard within AuthMemory.
-func (a *AuthNonces) forget(now time.Time) {
-	for h, s := range a.senders { // order cannot matter: each is judged alone
-		if now.Sub(s.last) > AuthMemory {
+// Known says whether a hotkey is remembered.
+func (a *AuthNonces) Known(h chain.Hotkey) bool {
+	_, ok := a.senders[h]
+	return ok
+}
+
+// Forget drops those that are not to be kept and were not heard within
+// AuthMemory, and returns them in order.
+func (a *AuthNonces) Forget(now time.Time, keep func(chain.Hotkey) bool) (gone []chain.Hotkey) {
+	for h, s := range a.senders { // sorted below
+		if now.Sub(s.last) > AuthMemory && !keep(h) {
 			delete(a.senders, h)
+			gone = append(gone, h)
 		}
 	}
-}
-
-// Append appends the binary form, in the order of hotkeys.
-func (a *AuthNonces) Append(dst []byte) []byte {
-	hotkeys := make([]chain.Hotkey, 0, len(a.senders))
-	for h := range a.senders {
-		hotkeys = append(hotkeys, h)
-	}
-	slices.Sort(hotkeys)
-	dst = pack.AppendUint(dst, uint64(len(hotkeys)))
-	for _, h := range hotkeys {
-		s := a.senders[h]
-		dst = pack.AppendText(dst, h)
-		dst = pack.AppendTime(dst, s.last)
-		dst = s.window.Append(dst)
-	}
-	return dst
-}
-
-// ReadAuthNonces reads what Append wrote.
-func ReadAuthNonces(r *pack.Reader) (AuthNonces, error) {
-	n := r.Count(4)
-	if n > MaxSenders {
-		return AuthNonces{}, fmt.Errorf("auth nonces of %d hotkeys, at most %d: %w", n, MaxSenders, pack.ErrShort)
-	}
-	a := AuthNonces{senders: make(map[chain.Hotkey]*authNonces, n)}
-	for range n {
-		h, last := chain.Hotkey(r.Text()), r.Time()
-		w, err := ReadNonceWindow(r)
-		if err != nil {
-			return AuthNonces{}, fmt.Errorf("auth nonces of %s: %w", h, err)
-		}
-		a.senders[h] = &authNonces{window: w, last: last}
-	}
-	if err := r.Err(); err != nil {
-		return AuthNonces{}, fmt.Errorf("auth nonces: %w", err)
-	}
-	return a, nil
+	slices.Sort(gone)
+	return gone
 }

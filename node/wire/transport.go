@@ -1,5 +1,7 @@
 package wire
 
+import "bettensor/node/chain"
+
 // Conn numbers a connection, never reused within one run of the program. Those
 // with the Dialled bit are numbered by the node that dials, the others by the
 // transport: so that a replay, which has no transport, gives the same numbers.
@@ -45,4 +47,18 @@ type Transport interface {
 	Send(c Conn, frame []byte)
 	// Close ends a connection with a WebSocket close code. Closed follows.
 	Close(c Conn, code int, reason string)
+}
+
+// Gate is what a transport of real sockets beside that can be told, so that
+// strangers cost little: who is one, the node knows. A transport that has no
+// strangers, as the simulated one, need not be a Gate, and nothing that enters a
+// loop may depend on it.
+type Gate interface {
+	// Prove says that the peer of an inbound connection has authenticated as a
+	// hotkey. Until then, or until it is closed, no more of it is read than its
+	// first frame.
+	Prove(c Conn, h chain.Hotkey)
+	// Admit replaces the hotkeys whose HTTP requests are taken. Nobody's are
+	// before the first call.
+	Admit(hotkeys []chain.Hotkey)
 }

@@ -118,8 +118,10 @@ func runLocalnet(c *cli.Context) (err error) {
 const removeTries = 20
 
 // removeAtOnce removes a folder also where a second Ctrl-C ends the program in
-// the middle of its orderly end. The function it returns gives that up.
+// the middle of its orderly end, and keeps the program from ending without a word
+// where nobody reads its output any more. The function it returns gives that up.
 func removeAtOnce(dir string) func() {
+	signal.Ignore(syscall.SIGPIPE)
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	over, ended := make(chan struct{}), make(chan struct{})
@@ -145,6 +147,7 @@ func removeAtOnce(dir string) func() {
 	}()
 	return func() {
 		signal.Stop(signals)
+		signal.Reset(syscall.SIGPIPE)
 		close(over)
 		<-ended
 	}

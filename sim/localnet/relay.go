@@ -136,6 +136,7 @@ func (r *relay) cut(id uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pair, ok := r.open[id]
+	delete(r.open, id)
 	for _, c := range pair {
 		if t, isTCP := c.(*net.TCPConn); isTCP {
 			t.SetLinger(0) // what is under way is lost, as it is where a line breaks

@@ -62,9 +62,9 @@ func TestRelay(t *testing.T) {
 
 	r.aim(axon.Addr().String())
 	a, inA := dial()
-	b, inB := dial()
 	say(inA, a, "hello")
 	say(a, inA, "welcome")
+	b, inB := dial()
 	say(inB, b, "hello")
 	ids := r.connections()
 	if len(ids) != 2 || !r.cut(ids[0]) {

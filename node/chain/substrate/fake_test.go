@@ -376,10 +376,11 @@ type fakeEndpoint struct {
 	silent  bool            // heads are not pushed
 	lie     *header         // head that is pushed in place of the true one
 	refuse  map[string]*rpcError
-	genesis []byte // another chain's
-	newer   []byte // metadata V16 that it offers
-	neurons []byte // what its runtime API says of them
-	quiet   bool   // no pong, nothing
+	genesis []byte        // another chain's
+	newer   []byte        // metadata V16 that it offers
+	neurons []byte        // what its runtime API says of them
+	quiet   bool          // no pong, nothing
+	pings   time.Duration // it pings so often
 }
 
 type fakeConn struct {
@@ -405,6 +406,27 @@ func (f *fakeChain) serve() *fakeEndpoint {
 		e.mu.Lock()
 		if e.quiet {
 			ws.SetPingHandler(func(string) error { return nil })
+		}
+		if e.pings > 0 {
+			ws.SetPongHandler(func(string) error {
+				e.script(func(e *fakeEndpoint) { e.calls["pong"]++ })
+				return nil
+			})
+			tick := time.NewTicker(e.pings)
+			done, ended := make(chan struct{}), make(chan struct{})
+			defer func() { close(done); <-ended }()
+			go func() {
+				defer close(ended)
+				defer tick.Stop()
+				for {
+					select {
+					case <-done:
+						return
+					case <-tick.C:
+						_ = ws.WriteControl(websocket.PingMessage, nil, time.Now().Add(time.Second))
+					}
+				}
+			}()
 		}
 		e.conns[c] = true
 		e.mu.Unlock()

@@ -339,6 +339,12 @@ func TestPoolRefusals(t *testing.T) {
 		{"round passed", 1010, `"Custom error: 15"`, chain.OpCommitTimelocked, chain.InvalidRevealRound},
 		{"a code of later runtimes", 1010, `"Custom error: 255"`, chain.OpSetWeights, "Custom255"},
 		{"over a byte", 1010, `"Custom error: 999"`, chain.OpSetWeights, "Custom error: 999"},
+		{"enum in a text", 1010, `"{\"invalid\":{\"custom\":6}}"`, chain.OpSetWeights, chain.SettingWeightsTooFast},
+		{"variant that carries nothing", 1010, `{"invalid":{"badProof":null}}`, chain.OpSetWeights, chain.BadProof},
+		{"too little stake, in older runtimes", 1010, `{"invalid":{"call":null}}`, chain.OpSetWeights, chain.NotEnoughStakeToSetWeights},
+		{"the same as text", 1010, `"Transaction call is not expected"`, chain.OpCommitWeights, chain.NotEnoughStakeToSetWeights},
+		{"a call that is not let through", 1010, `"Transaction call is not expected"`, chain.OpServeAxon, chain.CallFiltered},
+		{"mandatory", 1010, `{"invalid":{"badMandatory":null}}`, chain.OpSetWeights, "BadMandatory"},
 		{"no data", 1010, ``, chain.OpSetWeights, "Invalid Transaction"},
 		{"unknown", 1011, `"x"`, chain.OpSetWeights, chain.UnknownValidity},
 		{"banned", 1012, ``, chain.OpSetWeights, chain.TemporarilyBanned},
@@ -352,8 +358,152 @@ func TestPoolRefusals(t *testing.T) {
 			t.Errorf("%s: %s, %v, want %s", c.name, got, ok, c.want)
 		}
 	}
+	// Chains for tests say it in the message.
+	for message, want := range map[string]chain.Code{
+		`{"invalid":{"stale":null}}`:      chain.Stale,
+		`{"invalid":{"custom":1}}`:        chain.NotEnoughStakeToSetWeights,
+		`{"Invalid":{"Custom":6}}`:        chain.SettingWeightsTooFast,
+		`1010: Custom error: 6`:           chain.SettingWeightsTooFast,
+		`{"invalid":{}}`:                  `{"invalid":{}}`,
+		`{"unknown":{"custom":6}}`:        `{"unknown":{"custom":6}}`,
+		strings.Repeat("x", 101):          "InvalidTransaction",
+		`{"invalid":{"futureDate":null}}`: chain.Future,
+	} {
+		if got, _ := poolRefusal(&rpcError{Code: invalidTransaction, Message: message}, chain.OpSetWeights); got != want {
+			t.Errorf("%s: %s, want %s", message, got, want)
+		}
+	}
 	if code, ok := poolRefusal(&rpcError{Code: -32603, Message: "internal"}, chain.OpSetWeights); ok {
 		t.Errorf("an internal error says %s of the extrinsic", code)
+	}
+}
+
+// TestNamesOfOlderRuntimes: what a refusal in a block means does not depend on what
+// the runtime calls it.
+func TestNamesOfOlderRuntimes(t *testing.T) {
+	for _, x := range []struct {
+		pallet, name string
+		want         chain.Code
+	}{
+		{subtensor, "NoValidatorPermit", chain.NeuronNoValidatorPermit},
+		{subtensor, "NotRegistered", chain.HotKeyNotRegisteredInSubNet},
+		{subtensor, "SettingWeightsTooFast", chain.SettingWeightsTooFast},
+		{"System", "CallFiltered", chain.CallFiltered},
+		{"Registry", "NotRegistered", "Registry.NotRegistered"},
+		{"", "BadOrigin", "BadOrigin"},
+	} {
+		if got := dispatchRefusal(x.pallet, x.name); got != x.want {
+			t.Errorf("%s.%s: %s, want %s", x.pallet, x.name, got, x.want)
+		}
+	}
+	for name, code := range earlier {
+		if !code.Known() {
+			t.Errorf("%s is %s, which nobody knows", name, code)
+		}
+	}
+}
+
+// TestHeadersOfOtherForms: a number may be plain, and a digest may be anything.
+func TestHeadersOfOtherForms(t *testing.T) {
+	for text, want := range map[string]quantity{
+		`{"number":"0x00000010"}`: 16, `{"number":"0xff"}`: 255, `{"number":7,"digest":{"logs":[{"preRuntime":["0x00"]}]}}`: 7,
+	} {
+		var h header
+		if err := json.Unmarshal([]byte(text), &h); err != nil || h.Number != want {
+			t.Errorf("%s: block %d, %v", text, h.Number, err)
+		}
+	}
+	for _, text := range []string{`{"number":"16"}`, `{"number":"0xg"}`, `{"number":-1}`, `{"number":"0x10000000000000000"}`} {
+		var h header
+		if json.Unmarshal([]byte(text), &h) == nil {
+			t.Errorf("%s is block %d", text, h.Number)
+		}
+	}
+}
+
+// TestParameterNames: the chain's own name, in lower case.
+func TestParameterNames(t *testing.T) {
+	for name, want := range map[string]string{"Rho": "rho", "MaxAllowedUids": "max_allowed_uids", "Yuma3On": "yuma3_on"} {
+		if got := snake(name); got != want {
+			t.Errorf("%s: %s, want %s", name, got, want)
+		}
+	}
+	seen := map[string]bool{}
+	for _, p := range parameters {
+		for _, n := range []string{p.name, snake(p.storage)} {
+			if n != "" && seen[n] {
+				t.Errorf("two parameters are %s", n)
+			}
+			seen[n] = true
+		}
+	}
+}
+
+// TestMadeUpHashesOfALiveChain: only a chain for tests may name its blocks
+// otherwise than by their headers' hashes.
+func TestMadeUpHashesOfALiveChain(t *testing.T) {
+	me := newKey(t, 1)
+	f := newFake(t, me)
+	f.blocks[1].hash[0] ^= 1
+	e := f.serve()
+	lazy := dial(t, nil, nil, e)
+	if err := lazy.Ready(limited(t)); err != nil {
+		t.Error(err)
+	}
+	strict := dial(t, nil, func(o *Options, _ *Client) { o.Lazy = false }, e)
+	if err := strict.Ready(limited(t)); err == nil || !strings.Contains(err.Error(), "hashes to") {
+		t.Errorf("a live chain's head of another hash: %v", err)
+	}
+}
+
+// TestRuntimeUpgradeWithoutPushes: an endpoint that does not tell of new runtimes
+// is asked.
+func TestRuntimeUpgradeWithoutPushes(t *testing.T) {
+	f := newFake(t, newKey(t, 1))
+	e := f.serve()
+	e.absent["state_subscribeRuntimeVersion"] = true
+	c := dial(t, nil, nil, e)
+	if err := c.Ready(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	f.spec = 394
+	f.mu.Unlock()
+	eventually(t, "the new runtime", func() bool { return c.Health().SpecVersion == 394 })
+}
+
+// TestHeadsWithoutPushes: heads that are not told are asked for, and none is too
+// old.
+func TestHeadsWithoutPushes(t *testing.T) {
+	f := newFake(t, newKey(t, 1))
+	e := f.serve()
+	e.refuse["chain_subscribeNewHeads"] = &rpcError{Code: -32000, Message: "no subscriptions"}
+	e.refuse["chain_subscribeFinalizedHeads"] = &rpcError{Code: -32000, Message: "no subscriptions"}
+	c := dial(t, nil, func(o *Options, _ *Client) { o.Lazy = false }, e)
+	if err := c.Ready(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	f.mine()
+	eventually(t, "the new head", func() bool { return c.Health().Finalised == 2 })
+}
+
+// TestReadyGivesUp: where no endpoint answers, that is said at once and not when the
+// time is up.
+func TestReadyGivesUp(t *testing.T) {
+	e := newFake(t, newKey(t, 1)).serve()
+	e.srv.Close()
+	c := dial(t, nil, nil, e)
+	began := time.Now()
+	if err := c.Ready(limited(t)); err == nil || !strings.Contains(err.Error(), "connect") || time.Since(began) > patience/2 {
+		t.Errorf("after %v: %v", time.Since(began), err)
+	}
+}
+
+// TestHTTPEndpoint: the error tells what to write.
+func TestHTTPEndpoint(t *testing.T) {
+	_, err := New(Options{Endpoints: []string{"https://user:secret@chain.example:443/key"}})
+	if err == nil || !strings.Contains(err.Error(), "wss://chain.example:443") || strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "key") {
+		t.Error(err)
 	}
 }
 
@@ -655,6 +805,23 @@ func TestHalfOpen(t *testing.T) {
 	}, dead, good)
 	eventually(t, "the other endpoint", func() bool { return c.Health().Endpoint == good.url })
 	ask(t, c, chain.Request{Op: chain.OpSync})
+}
+
+// TestPingsOfTheEndpoint: they are signs of life like any other, where ours are not
+// answered, and are answered.
+func TestPingsOfTheEndpoint(t *testing.T) {
+	e := newFake(t, newKey(t, 1)).serve()
+	e.quiet, e.pings = true, 20*time.Millisecond
+	const silence = 400 * time.Millisecond
+	c := dial(t, nil, func(_ *Options, c *Client) {
+		if c != nil {
+			c.alive = keepalive{time.Minute, silence}
+		}
+	}, e)
+	eventually(t, "answers for twice the silence that is borne", func() bool { return e.count("pong") > int(2*silence/e.pings) })
+	if n := c.Health().Connections; n != 1 {
+		t.Errorf("%d connections", n)
+	}
 }
 
 // TestSlowReplies: a call ends when its time is up, and says so.

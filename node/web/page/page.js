@@ -62,7 +62,7 @@ function cards(s) {
 		["set", since(s, w.set_at)], ["last update", w.last_update ? `${number(w.last_update)}, ${number(w.blocks_since_update)} blocks ago` : "none"],
 		["epoch", number(w.epoch)], ["last outcome", w.outcome], ["next possible", w.next_block ? number(w.next_block) : ""],
 		["under way", w.phase], ["reveal due", w.reveal_due_block ? number(w.reveal_due_block) : ""],
-		["missed in a row", w.missed_epochs || "", "bad"], ["variation to the chain", w.variation.toFixed(4)], ["reason", w.reason || weights.reason, "warn"],
+		["missed in a row", w.missed_epochs || "", "bad"], ["variation to the chain", w.variation == null ? "unknown" : w.variation.toFixed(4)], ["reason", w.reason || weights.reason, "warn"],
 	]));
 	const k = counts("communication");
 	out.push(card("Sessions", s.role === "miner"

@@ -35,7 +35,7 @@ func newClient(cfg *Config) *http.Client {
 
 // ask makes an exchange with the server at a base URL.
 func (t *Transport) ask(id wire.Conn, base string) {
-	x := newExchange()
+	x := newExchange(nil)
 	if !t.add(id, false, x) {
 		t.tooMany(id)
 		return
@@ -82,10 +82,13 @@ func (t *Transport) exchange(id wire.Conn, x *exchange, base string) error {
 		}
 	}()
 	reply, err := t.post(ctx, base, frame)
+	if plain, ok := t.withoutTLS(base, err); ok {
+		reply, err = t.post(ctx, plain, frame)
+	}
 	cancel()
 	<-watched
 	if err != nil {
-		return err
+		return t.explain(err)
 	}
 	t.count.dialled.Add(1)
 	o := t.opened.Get().(*wire.Opener)

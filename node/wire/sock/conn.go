@@ -8,9 +8,9 @@ import (
 	"io"
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
+	"bettensor/node/chain"
 	"bettensor/node/wire"
 
 	"github.com/gorilla/websocket"
@@ -24,6 +24,10 @@ const (
 	keepBuffer  = 16 << 10 // a read buffer grown beyond this is let go again
 )
 
+// strangerFrame is the largest frame read of a peer that is not proved: an auth
+// has some 400 bytes.
+const strangerFrame = 4 << 10
+
 // conn is one connection. The goroutine in run owns ws for reading, the one in
 // write for writing; control frames may come from both.
 type conn struct {
@@ -32,11 +36,12 @@ type conn struct {
 	inbound    bool
 	cancelDial context.CancelFunc // dialled: ends an attempt that is under way
 	admitted   *admitted          // inbound: what the limiter counts
-	answered   atomic.Bool        // something was sent: an inbound peer is proved
+	verdict    chan struct{}      // closed once the node has proved the peer, or given it up
 
 	ws *websocket.Conn // set before run, never changed
 
 	wake chan struct{} // holds one: queue or closing changed
+	pace pace          // of the frames read; the read pump's
 
 	mu       sync.Mutex // guards what follows, and read deadlines; never held while waiting
 	standing bool       // ws is set
@@ -45,14 +50,16 @@ type conn struct {
 	closing  bool // close was called: code and reason hold
 	code     int
 	reason   string
-	closeBy  time.Time // all that is still to be written must be written by then
-	leaving  bool      // the read deadline is the last one
-	gone     bool      // the read pump has ended
-	cut      bool      // abort was called
+	closeBy  time.Time    // all that is still to be written must be written by then
+	leaving  bool         // the read deadline is the last one
+	gone     bool         // the read pump has ended
+	cut      bool         // abort was called
+	judged   bool         // verdict is closed
+	peer     chain.Hotkey // inbound: who has proved to be there
 }
 
 func (t *Transport) newConn(id wire.Conn, inbound bool) *conn {
-	return &conn{t: t, id: id, inbound: inbound, wake: make(chan struct{}, 1)}
+	return &conn{t: t, id: id, inbound: inbound, wake: make(chan struct{}, 1), verdict: make(chan struct{})}
 }
 
 func (c *conn) signal() {
@@ -79,13 +86,39 @@ func (c *conn) send(frame []byte) {
 	}
 	c.queue = append(c.queue, frame)
 	c.bytes += len(frame)
-	first := !c.answered.Swap(true)
 	c.mu.Unlock()
-	if first && c.admitted != nil {
-		c.admitted.prove()
-		c.extend()
-	}
 	c.signal()
+}
+
+// prove makes the peer one that the node knows, and its frames are read.
+func (c *conn) prove(h chain.Hotkey) {
+	if c.admitted != nil && !c.admitted.prove(time.Now()) {
+		c.t.count.refused.Add(1)
+		c.close(websocket.CloseTryAgainLater, "no place")
+		return
+	}
+	c.mu.Lock()
+	if c.peer == "" && !c.closing {
+		c.peer = h
+		c.judge()
+	}
+	c.mu.Unlock()
+	c.extend()
+}
+
+// stranger says whether the peer is not proved.
+func (c *conn) stranger() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inbound && c.peer == ""
+}
+
+// judge wakes a read pump that waits for the verdict. The caller holds mu.
+func (c *conn) judge() {
+	if !c.judged {
+		c.judged = true
+		close(c.verdict)
+	}
 }
 
 // close asks the write pump to finish. The first call decides code and reason.
@@ -94,6 +127,7 @@ func (c *conn) close(code int, reason string) {
 	if !c.closing {
 		c.closing, c.code, c.reason = true, code, reason
 		c.closeBy = time.Now().Add(c.t.cfg.WriteTimeout)
+		c.judge()
 	}
 	standing := c.standing
 	c.mu.Unlock()
@@ -107,6 +141,7 @@ func (c *conn) close(code int, reason string) {
 func (c *conn) abort() {
 	c.mu.Lock()
 	c.cut = true
+	c.judge()
 	standing := c.standing
 	c.mu.Unlock()
 	if standing {
@@ -179,12 +214,12 @@ func (c *conn) why(err error) string {
 	return err.Error()
 }
 
-// extend puts the read deadline off: the peer was heard, or has been answered
-// for the first time. Nothing an inbound peer says before that puts it off.
+// extend puts the read deadline off: the peer was heard. Nothing that a stranger
+// says does.
 func (c *conn) extend() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.standing && !c.leaving && (!c.inbound || c.answered.Load()) {
+	if c.standing && !c.leaving && (!c.inbound || c.peer != "") {
 		c.ws.SetReadDeadline(time.Now().Add(c.t.cfg.PingEvery * 5 / 2))
 	}
 }
@@ -198,25 +233,40 @@ func (c *conn) leave() {
 }
 
 // read opens frames until the connection ends. A peer that the loop does not
-// know is only waited for to go.
+// know, or has hung up on, is only waited for to go: nothing of it is looked at.
 func (c *conn) read(known bool) error {
-	opener := c.t.open()
-	if c.inbound {
-		c.mu.Lock()
-		if !c.leaving && !c.answered.Load() {
-			c.ws.SetReadDeadline(time.Now().Add(c.t.cfg.ProveTimeout))
-		}
-		c.mu.Unlock()
+	if !known {
+		return c.drain(errEnding)
 	}
+	opener := c.t.open()
+	stranger := true
+	proveBy := time.Now().Add(c.t.cfg.ProveTimeout)
+	c.mu.Lock()
+	if !c.leaving {
+		c.ws.SetReadDeadline(proveBy)
+	}
+	c.mu.Unlock()
 	c.extend()
 	c.ws.SetPongHandler(func(string) error { c.extend(); return nil })
+	c.ws.SetPingHandler(c.ponged)
 	buf := make([]byte, 0, readBuffer)
 	for {
 		kind, r, err := c.ws.NextReader()
 		if err == nil {
-			buf, err = readFrame(buf[:0], r, c.t.cfg.Frame)
+			limit := c.t.cfg.Frame
+			if c.stranger() {
+				limit = min(limit, strangerFrame)
+			}
+			buf, err = readFrame(buf[:0], r, limit)
+		}
+		ending := c.ending()
+		if stranger && !c.stranger() {
+			stranger = false
+			befriend(opener)
 		}
 		switch {
+		case err == nil && ending:
+			return c.drain(errEnding)
 		case err == nil && kind != websocket.TextMessage:
 			c.close(websocket.CloseUnsupportedData, errBinary.Error())
 			return c.drain(errBinary)
@@ -224,11 +274,9 @@ func (c *conn) read(known bool) error {
 			c.t.count.malformed.Add(1)
 			c.close(wire.CloseTooBig, errTooBig.Error())
 			return c.drain(err)
-		case timedOut(err) && c.inbound && !c.answered.Load():
-			c.t.count.unproved.Add(1)
-			c.close(wire.CloseAuth, wire.TextInvalidAuth)
-			return errors.New("not authenticated in time")
-		case timedOut(err):
+		case timedOut(err) && stranger && !ending:
+			return c.unproved()
+		case timedOut(err) && !ending:
 			c.t.count.dead.Add(1)
 			return errors.New("silent for too long")
 		case err != nil:
@@ -237,8 +285,8 @@ func (c *conn) read(known bool) error {
 		c.extend()
 		c.t.count.framesIn.Add(1)
 		c.t.count.bytesIn.Add(uint64(len(buf)))
-		if !known {
-			continue
+		if c.inbound && !c.worthOpening(opener, buf, stranger) {
+			continue // one that is to end is found ending above
 		}
 		e := wire.Event{Conn: c.id, Kind: wire.Received, Raw: bytes.Clone(buf)}
 		if e.Message, e.Err = opener.Open(e.Raw); e.Err != nil {
@@ -247,11 +295,113 @@ func (c *conn) read(known bool) error {
 		c.t.judged(&e)
 		if !c.t.offer(e) {
 			c.t.count.shed.Add(1)
+			if stranger { // its auth is lost, and another one would not be read
+				c.close(websocket.CloseTryAgainLater, "overloaded")
+			}
+		}
+		if stranger {
+			wait := time.NewTimer(time.Until(proveBy))
+			select {
+			case <-c.verdict:
+			case <-wait.C:
+			}
+			wait.Stop()
+			if c.ending() {
+				return c.drain(errEnding)
+			}
+			if c.stranger() {
+				return c.unproved()
+			}
 		}
 		if cap(buf) > keepBuffer {
 			buf = make([]byte, 0, readBuffer)
 		}
 	}
+}
+
+var errEnding = errors.New("ending")
+
+// ending says whether the connection is only waited for to end.
+func (c *conn) ending() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.closing || c.cut
+}
+
+// unproved ends a connection whose peer was not proved in time.
+func (c *conn) unproved() error {
+	c.t.count.unproved.Add(1)
+	c.close(wire.CloseAuth, wire.TextInvalidAuth)
+	return errors.New("not authenticated in time")
+}
+
+const (
+	// frameUnit is how many bytes of a frame cost as much as a frame: a prediction
+	// has a quarter of them.
+	frameUnit = 4 << 10
+	// windowSlack is how far the node's clock, which decides what is fresh, may be
+	// from ours when it comes to a frame.
+	windowSlack = time.Minute
+)
+
+// within says whether a frame keeps to the rate. A connection that goes as far
+// beyond it again as its burst allows is closed.
+func (c *conn) within(cost int, now time.Time) bool {
+	cfg := &c.t.cfg
+	over := c.pace.over(cost, allowance{cfg.FrameRate, cfg.FrameBurst}, now)
+	if over == 0 {
+		return true
+	}
+	c.t.count.limited.Add(1)
+	if over > time.Second*time.Duration(cfg.FrameBurst)/time.Duration(cfg.FrameRate) {
+		c.close(wire.CloseRate, "too many messages")
+	}
+	return false
+}
+
+// ponged answers a ping, which costs of the rate what a frame does.
+func (c *conn) ponged(text string) error {
+	switch {
+	case c.ending():
+		return errEnding
+	case c.inbound && !c.within(1, time.Now()):
+		return nil
+	}
+	err := c.ws.WriteControl(websocket.PongMessage, []byte(text), time.Now().Add(c.t.cfg.CloseTimeout))
+	if err != nil && !errors.Is(err, websocket.ErrCloseSent) && !timedOut(err) {
+		return err
+	}
+	c.extend()
+	return nil
+}
+
+// worthOpening says whether an inbound frame may cost a signature check: it keeps
+// to the rate, and it does not say itself that it is another's or of another
+// time. What is not worth it never reaches the node, and is answered as the node
+// would answer it.
+func (c *conn) worthOpening(o *wire.Opener, frame []byte, stranger bool) bool {
+	now := time.Now()
+	if !c.within(1+len(frame)/frameUnit, now) {
+		return false
+	}
+	sender, at, ok := o.Glance(frame)
+	fresh := wire.DefaultFresh
+	fresh.Past += windowSlack
+	fresh.Future += windowSlack
+	c.mu.Lock()
+	foreign := c.peer != "" && sender != c.peer
+	c.mu.Unlock()
+	if !ok || !foreign && fresh.Check(at, now) == nil {
+		return true
+	}
+	c.t.count.outside.Add(1)
+	if stranger {
+		c.send(wire.AppendStatus(nil, wire.TextInvalidAuth))
+		c.close(wire.CloseAuth, wire.TextInvalidAuth)
+	} else {
+		c.send(wire.AppendError(nil, nil, now, "", wire.TextInvalidMessage))
+	}
+	return false
 }
 
 // timedOut is true of a deadline's error. The WebSocket package wraps it in a
@@ -262,7 +412,8 @@ func timedOut(err error) bool {
 }
 
 // drain leaves the peer CloseTimeout to take our close frame: closing a socket
-// with unread bytes would reset the connection and lose it.
+// with unread bytes would reset the connection and lose it. What it says meanwhile
+// is not even taken for frames.
 func (c *conn) drain(why error) error {
 	c.leave()
 	io.Copy(io.Discard, io.LimitReader(c.ws.NetConn(), int64(4*c.t.cfg.Frame)))

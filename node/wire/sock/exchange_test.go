@@ -38,6 +38,13 @@ func pollFrame(nonce uint64) []byte {
 	return wire.AppendPoll(nil, signer(validator), &wire.Asking{Asked: miner, UID: 3, Nonce: nonce, At: noon}, games)
 }
 
+// answering listens, and lets the validator ask.
+func answering(t *testing.T, cfg Config) *side {
+	m := listening(t, cfg)
+	m.Admit([]chain.Hotkey{validator})
+	return m
+}
+
 func nonce() uint64 { return uint64(time.Now().UnixNano()) }
 
 // httpRequest makes the request that a packed one stands for, as any client would.
@@ -76,7 +83,7 @@ func do(t *testing.T, r *http.Request) (status int, body string) {
 // TestExchange: a request and its reply between two transports, as two
 // connections with one frame each way.
 func TestExchange(t *testing.T) {
-	v, m := newSide(t, Config{}), listening(t, Config{})
+	v, m := newSide(t, Config{}), answering(t, Config{})
 	ask := v.dial("http://" + m.Addr().String())
 	if e := v.next(wire.Opened); e.Conn != ask || e.Inbound {
 		t.Fatalf("opened %+v", e)
@@ -116,7 +123,7 @@ func TestExchange(t *testing.T) {
 // TestSDKClient: the original's own request, re-signed now, is answered with the
 // headers that it looks at.
 func TestSDKClient(t *testing.T) {
-	m := listening(t, Config{})
+	m := answering(t, Config{})
 	var vector struct {
 		Headers map[string]string
 		Body    json.RawMessage
@@ -178,7 +185,7 @@ func TestSDKClient(t *testing.T) {
 // TestA7OneAnswer: a stranger, a bad signature, a replay from yesterday and a
 // hotkey that the node does not want are all told the same.
 func TestA7OneAnswer(t *testing.T) {
-	m := listening(t, Config{})
+	m := answering(t, Config{})
 	url := "http://" + m.Addr().String()
 	header := func(name, value string) func(*http.Request) {
 		return func(r *http.Request) { r.Header.Set(name, value) }
@@ -230,7 +237,7 @@ func TestA7OneAnswer(t *testing.T) {
 }
 
 func TestRequestsThatAreNone(t *testing.T) {
-	m := listening(t, Config{})
+	m := answering(t, Config{})
 	url := "http://" + m.Addr().String()
 	for name, c := range map[string]struct {
 		change func(*http.Request)
@@ -273,7 +280,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 // TestSignatureBeforeBody: nothing is read for somebody who has not signed.
 func TestSignatureBeforeBody(t *testing.T) {
-	m := listening(t, Config{BodyTimeout: patience})
+	m := answering(t, Config{BodyTimeout: patience})
 	body, never := io.Pipe()
 	defer never.Close()
 	status, _ := do(t, httpRequest(t, "http://"+m.Addr().String(), pollFrame(nonce()), func(r *http.Request) {
@@ -286,7 +293,7 @@ func TestSignatureBeforeBody(t *testing.T) {
 }
 
 func TestUnansweredRequest(t *testing.T) {
-	m := listening(t, Config{AnswerTimeout: 50 * time.Millisecond})
+	m := answering(t, Config{AnswerTimeout: 50 * time.Millisecond})
 	status, body := do(t, httpRequest(t, "http://"+m.Addr().String(), pollFrame(nonce()), nil))
 	if status != http.StatusRequestTimeout || !strings.Contains(body, "Response timeout after: 0.05s") {
 		t.Errorf("%d %s", status, body)
@@ -303,7 +310,7 @@ func TestUnansweredRequest(t *testing.T) {
 
 // TestAskingIsBounded: beyond MaxAsking nobody's body is read.
 func TestAskingIsBounded(t *testing.T) {
-	m := listening(t, Config{MaxAsking: 1})
+	m := answering(t, Config{MaxAsking: 1})
 	url := "http://" + m.Addr().String()
 	first := make(chan int, 1)
 	go func() {
@@ -381,7 +388,7 @@ func TestAskedPeerIsHostile(t *testing.T) {
 
 // TestStopEndsExchanges: Stop waits for none of them.
 func TestStopEndsExchanges(t *testing.T) {
-	v, m := newSide(t, Config{}), listening(t, Config{})
+	v, m := newSide(t, Config{}), answering(t, Config{})
 	ask := v.dial("http://" + m.Addr().String())
 	v.next(wire.Opened)
 	v.Send(ask, pollFrame(nonce()))
@@ -434,7 +441,7 @@ func certificate(t *testing.T) (certFile, keyFile string, roots *x509.CertPool) 
 
 func TestTLS(t *testing.T) {
 	certFile, keyFile, roots := certificate(t)
-	m := listening(t, Config{CertFile: certFile, KeyFile: keyFile, MaxLoopback: 4})
+	m := answering(t, Config{CertFile: certFile, KeyFile: keyFile, MaxLoopback: 4})
 	trusting, other := newSide(t, Config{Roots: roots}), newSide(t, Config{})
 	for _, scheme := range []string{"wss://", "https://"} {
 		ask := trusting.dial(scheme + m.Addr().String())

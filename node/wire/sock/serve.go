@@ -11,12 +11,14 @@ import (
 	"sync"
 	"time"
 
+	"bettensor/node/chain"
 	"bettensor/node/wire"
 	"bettensor/node/wire/synapse"
 )
 
 // exchange is one HTTP request and its reply, of either side, as a connection.
 type exchange struct {
+	from  *admitted     // inbound: the connection below; nil of one that we make
 	frame chan []byte   // the one frame that the node sends
 	ended chan struct{} // the node has closed it
 	once  sync.Once
@@ -24,8 +26,8 @@ type exchange struct {
 	why   string
 }
 
-func newExchange() *exchange {
-	return &exchange{frame: make(chan []byte, 1), ended: make(chan struct{})}
+func newExchange(from *admitted) *exchange {
+	return &exchange{from: from, frame: make(chan []byte, 1), ended: make(chan struct{})}
 }
 
 // send takes the first frame; an exchange has no second one.
@@ -43,6 +45,12 @@ func (x *exchange) close(code int, reason string) {
 	})
 }
 
+func (x *exchange) prove(chain.Hotkey) {
+	if x.from != nil {
+		x.from.prove(time.Now()) // where there is no place for it, it has its answer and goes
+	}
+}
+
 func (x *exchange) abort() { x.close(wire.CloseRestart, wire.ReasonServerShutdown) }
 
 // refusal is an answer that the node had no part in.
@@ -55,6 +63,9 @@ type refusal struct {
 // node does not want: a stranger must not learn which.
 var unverified = &refusal{http.StatusUnauthorized, synapse.TextNotVerified}
 
+// overloaded is the answer to those that may ask, where there is no place.
+var overloaded = &refusal{http.StatusServiceUnavailable, synapse.TextOverloaded}
+
 func (r *refusal) write(w http.ResponseWriter) {
 	body, _ := json.Marshal(map[string]string{"message": r.text}) // text cannot fail
 	h := w.Header()
@@ -65,31 +76,104 @@ func (r *refusal) write(w http.ResponseWriter) {
 	w.Write(body)
 }
 
+// asker is a hotkey that may ask.
+type asker struct {
+	mu     sync.Mutex
+	busy   bool             // a request of it holds a place
+	nonces wire.NonceWindow // of the requests that held one
+}
+
+// enter takes a place for a request that the asker has signed: none where it has
+// one already, and never twice for the same request. The node's own memory of
+// nonces, which outlives this one, decides; this only keeps what somebody has
+// caught and says again from standing in its owner's way.
+func (a *asker) enter(nonce uint64) *refusal {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.busy {
+		return overloaded
+	}
+	if a.nonces.AcceptNanos(nonce) != nil {
+		return unverified
+	}
+	a.busy = true
+	return nil
+}
+
+func (a *asker) leave() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.busy = false
+}
+
+// maxAskers bounds the hotkeys that may ask: more than a subnet has.
+const maxAskers = 4096
+
+// Admit replaces the hotkeys whose HTTP requests are taken. All others are told
+// what those are whose signature is bad, and cost no signature check.
+func (t *Transport) Admit(hotkeys []chain.Hotkey) {
+	var old map[chain.Hotkey]*asker
+	if p := t.askers.Load(); p != nil {
+		old = *p
+	}
+	now := make(map[chain.Hotkey]*asker, len(hotkeys))
+	for _, h := range hotkeys[:min(len(hotkeys), maxAskers)] {
+		if now[h] = old[h]; now[h] == nil {
+			now[h] = &asker{}
+		}
+	}
+	t.askers.Store(&now)
+}
+
+// asker is the hotkey that may ask, nil for all others.
+func (t *Transport) asker(h chain.Hotkey) *asker {
+	if p := t.askers.Load(); p != nil {
+		return (*p)[h]
+	}
+	return nil
+}
+
 // serve takes a request: what is cheap to refuse first, then the signature, then
-// the body, then the node.
+// a place, the body and the node.
 func (t *Transport) serve(w http.ResponseWriter, r *http.Request) {
 	if !t.enter() {
 		return
 	}
 	defer t.pumps.Done()
 	began := time.Now()
-	q, no := t.headers(r, began)
+	q, who, no := t.headers(r, began)
+	if no == nil {
+		no = who.enter(q.Nonce)
+	}
 	if no != nil {
-		t.count.unverified.Add(1)
+		if no == overloaded {
+			t.count.overloaded.Add(1)
+		} else {
+			t.count.unverified.Add(1)
+		}
 		no.write(w)
 		return
 	}
+	defer who.leave()
 	select {
 	case t.asking <- struct{}{}:
 		defer func() { <-t.asking }()
 	default:
 		t.count.overloaded.Add(1)
-		(&refusal{http.StatusServiceUnavailable, synapse.TextOverloaded}).write(w)
+		overloaded.write(w)
 		return
 	}
+	if a := admittedOf(r); a != nil {
+		a.vouch()
+	}
+	size := r.ContentLength
+	if size < 0 {
+		size = synapse.MaxRequest
+	}
+	patience := t.cfg.BodyTimeout + time.Duration(size)*time.Second/time.Duration(t.cfg.BodyRate)
 	deadlines := http.NewResponseController(w)
-	deadlines.SetReadDeadline(began.Add(t.cfg.BodyTimeout))
-	deadlines.SetWriteDeadline(began.Add(t.cfg.BodyTimeout + t.cfg.AnswerTimeout + t.cfg.WriteTimeout))
+	deadlines.SetReadDeadline(began.Add(patience))
+	deadlines.SetWriteDeadline(began.Add(patience + t.cfg.AnswerTimeout + t.cfg.WriteTimeout))
 	e, no := t.body(w, r, q)
 	if no != nil {
 		t.count.unverified.Add(1)
@@ -124,32 +208,40 @@ func (t *Transport) enter() bool {
 }
 
 // headers checks all that needs no body.
-func (t *Transport) headers(r *http.Request, now time.Time) (*synapse.Request, *refusal) {
+func (t *Transport) headers(r *http.Request, now time.Time) (*synapse.Request, *asker, *refusal) {
 	name := strings.TrimPrefix(r.URL.Path, "/")
+	var no *refusal
 	switch {
 	case name != synapse.GameData && name != synapse.Ping:
-		return nil, &refusal{http.StatusNotFound, synapse.NotFound(name)}
+		no = &refusal{http.StatusNotFound, synapse.NotFound(name)}
 	case r.Method != http.MethodPost && r.Method != http.MethodGet:
-		return nil, &refusal{http.StatusMethodNotAllowed, "Method Not Allowed"}
+		no = &refusal{http.StatusMethodNotAllowed, "Method Not Allowed"}
 	case r.ContentLength > synapse.MaxRequest:
-		return nil, &refusal{http.StatusRequestEntityTooLarge, synapse.TextTooLarge}
+		no = &refusal{http.StatusRequestEntityTooLarge, synapse.TextTooLarge}
 	case r.Header.Get("Content-Encoding") != "":
-		return nil, &refusal{http.StatusUnsupportedMediaType, "compressed requests are not taken"}
+		no = &refusal{http.StatusUnsupportedMediaType, "compressed requests are not taken"}
+	}
+	if no != nil {
+		return nil, nil, no
 	}
 	q, err := synapse.ReadRequest(name, r.Header)
 	if errors.Is(err, synapse.ErrHeader) {
-		return nil, &refusal{http.StatusBadRequest, synapse.TextBadHeaders}
+		return nil, nil, &refusal{http.StatusBadRequest, synapse.TextBadHeaders}
 	}
 	if err != nil || synapse.Check(q.Nonce, now) != nil {
-		return nil, unverified
+		return nil, nil, unverified
+	}
+	who := t.asker(q.Asker)
+	if who == nil {
+		return nil, nil, unverified
 	}
 	o := t.opened.Get().(*wire.Opener)
 	defer t.opened.Put(o)
 	if !o.VerifyRequest(&q) {
 		t.count.forged.Add(1)
-		return nil, unverified
+		return nil, nil, unverified
 	}
-	return &q, nil
+	return &q, who, nil
 }
 
 // body reads the body and makes an event of the whole.
@@ -182,7 +274,7 @@ func (t *Transport) body(w http.ResponseWriter, r *http.Request, q *synapse.Requ
 // put gives a request to the node and waits for its answer.
 func (t *Transport) put(r *http.Request, e *wire.Event) (*synapse.Reply, *refusal) {
 	e.Conn = wire.Conn(t.next.Add(1))
-	x := newExchange()
+	x := newExchange(admittedOf(r))
 	if !t.add(e.Conn, true, x) {
 		return nil, &refusal{http.StatusServiceUnavailable, wire.ReasonServerShutdown}
 	}
@@ -190,7 +282,7 @@ func (t *Transport) put(r *http.Request, e *wire.Event) (*synapse.Reply, *refusa
 	if !t.offer(wire.Event{Conn: e.Conn, Kind: wire.Opened, Inbound: true, Remote: r.RemoteAddr}) {
 		t.remove(e.Conn, true)
 		t.count.shed.Add(1)
-		return nil, &refusal{http.StatusServiceUnavailable, synapse.TextOverloaded}
+		return nil, overloaded
 	}
 	reason := "answered"
 	defer func() {
@@ -200,7 +292,7 @@ func (t *Transport) put(r *http.Request, e *wire.Event) (*synapse.Reply, *refusa
 	if !t.offer(*e) {
 		t.count.shed.Add(1)
 		reason = "overloaded"
-		return nil, &refusal{http.StatusServiceUnavailable, synapse.TextOverloaded}
+		return nil, overloaded
 	}
 	t.count.asked.Add(1)
 	ctx, cancel := context.WithTimeout(r.Context(), t.cfg.AnswerTimeout)
@@ -228,9 +320,6 @@ func (t *Transport) put(r *http.Request, e *wire.Event) (*synapse.Reply, *refusa
 			reason = "not answered in time"
 			return nil, &refusal{http.StatusRequestTimeout, fmt.Sprintf(synapse.TextTimeout, t.cfg.AnswerTimeout.Seconds())}
 		}
-	}
-	if a := admittedOf(r); a != nil {
-		a.prove()
 	}
 	reply, err := synapse.UnpackReply(frame)
 	if err != nil {

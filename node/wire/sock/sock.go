@@ -2,7 +2,8 @@
 // gorilla/websocket and HTTP exchanges, inbound at the paths of one server and
 // dialled. It is an edge, one of the few places with goroutines: each WebSocket
 // has a read pump, which opens frames (limits, JSON, signature) and offers them to
-// the loop in their order, and a write pump behind a bounded queue. An exchange is
+// the loop in their order, and a write pump behind a bounded queue. Of a stranger
+// one frame is opened; the node then proves it or hangs up. An exchange is
 // a connection of the same kind to the node: one frame in and one out, the packed
 // forms of node/wire/synapse. The package decides nothing about peers but what
 // limits say; who may stay is the node's decision.
@@ -27,6 +28,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"bettensor/node/chain"
 	"bettensor/node/wire"
 	"bettensor/node/wire/synapse"
 
@@ -41,22 +43,40 @@ type Config struct {
 	// Frame is the largest frame read, in bytes. Default wire.MaxFrame; more
 	// only costs memory, since Open refuses it.
 	Frame int
-	// MaxInbound bounds inbound TCP connections, upgraded or not. Default 512:
-	// a subnet has 256 neurons, and a reconnect overlaps with its predecessor.
+	// MaxInbound bounds inbound TCP connections whose peers the node has proved.
+	// Default 512: a subnet has 256 neurons, and a reconnect overlaps with its
+	// predecessor.
 	MaxInbound int
+	// MaxStrangers bounds the others, upgraded or not. Beyond it the oldest of them
+	// makes room for the newest, those last whose address was proved lately. Default
+	// 512: at 1,000 newcomers a second each has half a second to prove itself, and
+	// all of them cost some 12 MiB.
+	MaxStrangers int
 	// MaxDialled bounds connections that we made. Default 512, as above.
 	MaxDialled int
 	// MaxPerAddress bounds inbound connections of one address. Default 16:
 	// several miners behind one router.
 	MaxPerAddress int
-	// MaxUnproved bounds inbound connections of one address that were not yet
-	// answered, which a node does only after authentication. Default 5.
+	// MaxUnproved bounds inbound connections of one address that are not yet
+	// proved. Default 5.
 	MaxUnproved int
-	// MaxLoopback takes the place of both for 127.0.0.0/8 and ::1, where a
-	// whole subnet may live on one machine. Default 256.
+	// AcceptRate and AcceptBurst bound the new connections of one address, in
+	// connections per second and at once after a silence. Defaults 2 and 16: as many
+	// miners as may be behind one router come back at once when we were away.
+	AcceptRate, AcceptBurst int
+	// MaxLoopback takes the place of MaxPerAddress, MaxUnproved and AcceptBurst for
+	// 127.0.0.0/8 and ::1, where a whole subnet may live on one machine, and an
+	// eighth of it that of AcceptRate. Default 256.
 	MaxLoopback int
-	// ProveTimeout is how long an inbound connection may stay unanswered. Default 5 s.
+	// ProveTimeout is how long an inbound connection may stay unproved. Default 5 s.
 	ProveTimeout time.Duration
+	// FrameRate and FrameBurst bound the frames of one inbound connection, in frames
+	// per second and at once after a silence; 4 KiB more count as another one. What
+	// goes beyond is not opened, and a connection that goes as far beyond again is
+	// closed. Defaults 100 and 300: five times what a validator takes of a session
+	// (node.ValidatorConfig.MessageRate), so that it is the node that answers whoever
+	// is only hasty, and what piled up behind a stalled link gets through.
+	FrameRate, FrameBurst int
 	// DialTimeout bounds connecting and the handshake. Default 10 s.
 	DialTimeout time.Duration
 	// DialFrom is the address of this machine from which is dialled. Default: the
@@ -74,20 +94,26 @@ type Config struct {
 	// Defaults 256 frames and 4 MiB: a burst of confirmations, or a whole
 	// season's games in pages.
 	QueueFrames, QueueBytes int
-	// MaxAsking bounds the inbound HTTP requests whose bodies are held at once.
-	// Default 16: each may have synapse.MaxRequest bytes, and a subnet's few
-	// validators ask every few minutes.
+	// MaxAsking bounds the inbound HTTP requests whose bodies are held at once, each
+	// of another hotkey that may ask. Default 16: each may have synapse.MaxRequest
+	// bytes, and a subnet's few validators ask every few minutes.
 	MaxAsking int
-	// BodyTimeout bounds reading one request's body. Default 5 s.
+	// BodyTimeout and BodyRate bound reading one request's body: so long, and a
+	// second more for so many bytes. Defaults 2 s and 512 KiB: the largest has 10 s.
 	BodyTimeout time.Duration
+	BodyRate    int
 	// AnswerTimeout is how long the node may take to answer a request. Default
 	// 10 s: an fsync, and a peer that waits twice as long.
 	AnswerTimeout time.Duration
 	// CertFile and KeyFile, PEM, make the listener speak TLS (wss and https) and
-	// nothing else. Default: none of both, and no TLS.
+	// nothing else. Files that change are read again within a minute. Default: none
+	// of both, and no TLS.
 	CertFile, KeyFile string
 	// Roots are trusted when dialling wss:// and https://. Default: the system's.
 	Roots *x509.CertPool
+	// DialPlain goes on with ws:// or http:// where a peer does not do TLS as it was
+	// dialled to. Default: no, since whoever is on the way can make it look so.
+	DialPlain bool
 }
 
 func fill[T comparable](v *T, def T) {
@@ -100,10 +126,15 @@ func fill[T comparable](v *T, def T) {
 func (c *Config) fill() {
 	fill(&c.Frame, wire.MaxFrame)
 	fill(&c.MaxInbound, 512)
+	fill(&c.MaxStrangers, 512)
 	fill(&c.MaxDialled, 512)
 	fill(&c.MaxPerAddress, 16)
 	fill(&c.MaxUnproved, 5)
+	fill(&c.AcceptRate, 2)
+	fill(&c.AcceptBurst, 16)
 	fill(&c.MaxLoopback, 256)
+	fill(&c.FrameRate, 100)
+	fill(&c.FrameBurst, 300)
 	fill(&c.ProveTimeout, 5*time.Second)
 	fill(&c.DialTimeout, 10*time.Second)
 	fill(&c.PingEvery, 20*time.Second)
@@ -112,7 +143,8 @@ func (c *Config) fill() {
 	fill(&c.QueueFrames, 256)
 	fill(&c.QueueBytes, 4<<20)
 	fill(&c.MaxAsking, 16)
-	fill(&c.BodyTimeout, 5*time.Second)
+	fill(&c.BodyTimeout, 2*time.Second)
+	fill(&c.BodyRate, 512<<10)
 	fill(&c.AnswerTimeout, 10*time.Second)
 }
 
@@ -128,20 +160,26 @@ func (c *Config) dialer() *net.Dialer {
 // Stats are counts since New.
 type Stats struct {
 	Inbound, Dialled     uint64 // connections that stood
-	Refused              uint64 // inbound over a limit, closed before a byte was read
+	Refused              uint64 // inbound over a limit, closed before a byte was read or when proved
+	Evicted              uint64 // inbound of strangers that made room for others
 	DialFailed           uint64
 	FramesIn, FramesOut  uint64
 	BytesIn, BytesOut    uint64
 	Malformed            uint64 // frames in that Open refused
+	Limited              uint64 // frames in beyond the rate of their connection, not opened
+	Outside              uint64 // frames in that say they are another's or of another time, not opened
 	Shed                 uint64 // frames in that the loop's inbox had no room for
 	QueueFull            uint64 // frames out that the peer's queue had no room for
-	Unproved, Slow, Dead uint64 // dropped: not answered in time, not reading, silent
+	Unproved, Slow, Dead uint64 // dropped: not proved in time, not reading, silent
 	Asked, Answered      uint64 // HTTP requests in that went to the node, and its answers
 	Unverified           uint64 // HTTP requests in that were refused before the node saw them
 	Unanswered           uint64 // HTTP requests in that the node left without an answer
-	Overloaded           uint64 // HTTP requests in beyond MaxAsking
+	Overloaded           uint64 // HTTP requests in beyond MaxAsking, or beside another one of their hotkey
 	Signed, Forged       uint64 // signatures checked that were good, and that were not
 	Open, Asking         int    // WebSocket connections and HTTP requests in, now
+	TLSRenewed, TLSStale uint64 // changed certificates taken, and looks at some that could not be
+	Downgraded           uint64 // dials that went on without TLS
+	Strangers            int    // inbound TCP connections that are not proved, now
 }
 
 // judged counts what came of a frame's signature.
@@ -155,9 +193,9 @@ func (t *Transport) judged(e *wire.Event) {
 }
 
 type counters struct {
-	inbound, dialled, refused, dialFailed, framesIn, framesOut, bytesIn, bytesOut,
+	inbound, dialled, refused, evicted, limited, outside, dialFailed, framesIn, framesOut, bytesIn, bytesOut,
 	malformed, shed, queueFull, unproved, slow, dead,
-	asked, answered, unverified, unanswered, overloaded, signed, forged atomic.Uint64
+	asked, answered, unverified, unanswered, overloaded, signed, forged, tlsRenewed, tlsStale, downgraded atomic.Uint64
 }
 
 // Transport is a wire.Transport over real sockets. Its methods may be called
@@ -171,12 +209,13 @@ type Transport struct {
 	cancel context.CancelFunc
 	count  counters
 	next   atomic.Uint64
-	limit  limiter
+	limit  *limiter
 	writes sync.Pool     // write buffers, held only while a frame is written
 	stage  *stage        // nil where signatures are not checked in batches
 	opened sync.Pool     // openers of exchanges
 	asking chan struct{} // holds one for each request of MaxAsking
 	client *http.Client
+	askers atomic.Pointer[map[chain.Hotkey]*asker] // who may ask; nil is nobody
 
 	mu      sync.Mutex // guards what follows; never held while waiting
 	stopped bool
@@ -187,13 +226,17 @@ type Transport struct {
 	pumps   sync.WaitGroup
 }
 
-var _ wire.Transport = (*Transport)(nil)
+var (
+	_ wire.Transport = (*Transport)(nil)
+	_ wire.Gate      = (*Transport)(nil)
+)
 
 // link is a connection as the node's calls see it.
 type link interface {
 	send(frame []byte)
 	close(code int, reason string)
-	abort() // cuts it off
+	prove(h chain.Hotkey) // the peer is who it says
+	abort()               // cuts it off
 }
 
 // New makes a transport; it listens to nothing yet. open makes one Opener for
@@ -207,7 +250,7 @@ func New(cfg Config, open func() *wire.Opener, offer func(wire.Event) bool) *Tra
 	t.opened.New = func() any { return t.open() }
 	t.client = newClient(&t.cfg)
 	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.limit = limiter{cfg: &t.cfg, refused: &t.count.refused, addrs: make(map[netip.Addr]*tally)}
+	t.limit = newLimiter(&t.cfg, &t.count)
 	return t
 }
 
@@ -217,7 +260,7 @@ var ErrStopped = errors.New("sock: stopped")
 // Listen begins to accept at address and returns; ":0" picks a port that Addr
 // tells. A transport listens at one address at most.
 func (t *Transport) Listen(address string) error {
-	secure, err := t.cfg.serverTLS()
+	secure, err := t.serverTLS()
 	if err != nil {
 		return err
 	}
@@ -249,7 +292,7 @@ func (t *Transport) Listen(address string) error {
 	t.pumps.Add(1)
 	go func() {
 		defer t.pumps.Done()
-		var counted net.Listener = &listener{Listener: ln, limit: &t.limit}
+		var counted net.Listener = &listener{Listener: ln, limit: t.limit}
 		if secure != nil {
 			counted = tls.NewListener(counted, secure)
 		}
@@ -327,34 +370,15 @@ func (t *Transport) Dial(id wire.Conn, address string) {
 	go func() {
 		defer t.pumps.Done()
 		defer cancel()
-		// The dialer heeds the context while it connects, but not while it waits for
-		// the answer to the handshake: closing the socket under it does.
-		var stop func() bool
-		d := websocket.Dialer{
-			HandshakeTimeout: t.cfg.DialTimeout,
-			NetDialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
-				nc, err := t.cfg.dialer().DialContext(ctx, network, addr)
-				if err == nil {
-					stop = context.AfterFunc(ctx, func() { nc.Close() })
-				}
-				return nc, err
-			},
-			TLSClientConfig: t.cfg.clientTLS(),
-			WriteBufferPool: &t.writes,
-			WriteBufferSize: writeBuffer,
-			ReadBufferSize:  readBuffer,
-		}
-		ws, resp, err := d.DialContext(ctx, address, nil)
-		if stop != nil && !stop() { // given up or out of time: that is why it failed
-			if err == nil {
-				ws.Close()
-			}
-			err = ctx.Err()
+		ws, resp, err := t.handshake(ctx, address)
+		if plain, ok := t.withoutTLS(address, err); ok {
+			ws, resp, err = t.handshake(ctx, plain)
 		}
 		if err != nil {
 			if resp != nil {
 				err = fmt.Errorf("%w (%s)", err, resp.Status)
 			}
+			err = t.explain(err)
 			t.count.dialFailed.Add(1)
 			t.remove(c.id, false)
 			t.deliver(wire.Event{Conn: c.id, Kind: wire.Closed, Raw: []byte("dial: " + err.Error())})
@@ -364,6 +388,35 @@ func (t *Transport) Dial(id wire.Conn, address string) {
 		c.ws = ws
 		c.run(ws.RemoteAddr().String())
 	}()
+}
+
+// handshake connects to a WebSocket's address.
+func (t *Transport) handshake(ctx context.Context, address string) (*websocket.Conn, *http.Response, error) {
+	// The dialer heeds the context while it connects, but not while it waits for
+	// the answer to the handshake: closing the socket under it does.
+	var stop func() bool
+	d := websocket.Dialer{
+		HandshakeTimeout: t.cfg.DialTimeout,
+		NetDialContext: func(_ context.Context, network, addr string) (net.Conn, error) {
+			nc, err := t.cfg.dialer().DialContext(ctx, network, addr)
+			if err == nil {
+				stop = context.AfterFunc(ctx, func() { nc.Close() })
+			}
+			return nc, err
+		},
+		TLSClientConfig: t.cfg.clientTLS(),
+		WriteBufferPool: &t.writes,
+		WriteBufferSize: writeBuffer,
+		ReadBufferSize:  readBuffer,
+	}
+	ws, resp, err := d.DialContext(ctx, address, nil)
+	if stop != nil && !stop() { // given up or out of time: that is why it failed
+		if err == nil {
+			ws.Close()
+		}
+		err = ctx.Err()
+	}
+	return ws, resp, err
 }
 
 // later runs f on a goroutine that Stop waits for.
@@ -433,6 +486,14 @@ func (t *Transport) Close(id wire.Conn, code int, reason string) {
 	}
 }
 
+// Prove says that an inbound peer has authenticated: what it sends is read from
+// now on, and it gives up its place among strangers.
+func (t *Transport) Prove(id wire.Conn, h chain.Hotkey) {
+	if c := t.conn(id); c != nil {
+		c.prove(h)
+	}
+}
+
 // retryOffer is the pause before an event that must not be lost is offered
 // again: long enough for a loop to empty its inbox, short for a person.
 const retryOffer = 10 * time.Millisecond
@@ -456,6 +517,8 @@ func (t *Transport) Stats() Stats {
 	t.mu.Unlock()
 	return Stats{
 		Inbound: n.inbound.Load(), Dialled: n.dialled.Load(), Refused: n.refused.Load(), DialFailed: n.dialFailed.Load(),
+		Evicted: n.evicted.Load(), Limited: n.limited.Load(), Outside: n.outside.Load(), Strangers: t.limit.waiting(),
+		TLSRenewed: n.tlsRenewed.Load(), TLSStale: n.tlsStale.Load(), Downgraded: n.downgraded.Load(),
 		FramesIn: n.framesIn.Load(), FramesOut: n.framesOut.Load(), BytesIn: n.bytesIn.Load(), BytesOut: n.bytesOut.Load(),
 		Malformed: n.malformed.Load(), Shed: n.shed.Load(), QueueFull: n.queueFull.Load(),
 		Unproved: n.unproved.Load(), Slow: n.slow.Load(), Dead: n.dead.Load(),

@@ -31,7 +31,9 @@ const (
 // patience bounds every wait: far more than any should take on a busy machine.
 const patience = 10 * time.Second
 
-var noon = time.Date(2025, 3, 7, 12, 0, 0, 0, time.UTC)
+// noon is when every frame of a test says that it was made: now, as sockets look
+// at the clock.
+var noon = time.Now().UTC().Truncate(time.Microsecond)
 
 // side is a transport with its inbox.
 type side struct {
@@ -90,7 +92,15 @@ func (s *side) next(kind wire.EventKind) wire.Event {
 	panic("unreachable")
 }
 
-// pair connects a miner to a validator and returns both ends.
+// admitted takes in the next inbound connection, and proves it at once.
+func (s *side) admitted() wire.Conn {
+	s.t.Helper()
+	e := s.next(wire.Opened)
+	s.Prove(e.Conn, miner)
+	return e.Conn
+}
+
+// pair connects a miner to a validator, which proves it, and returns both ends.
 func pair(t *testing.T, v, m *side) (atV, atM wire.Conn) {
 	t.Helper()
 	id := m.dial(v.Addr().String())
@@ -102,6 +112,7 @@ func pair(t *testing.T, v, m *side) (atV, atM wire.Conn) {
 	if !in.Inbound || !strings.HasPrefix(in.Remote, "127.0.0.1:") {
 		t.Fatalf("accepted %+v", in)
 	}
+	v.Prove(in.Conn, miner)
 	return in.Conn, id
 }
 
@@ -149,13 +160,14 @@ func until(t *testing.T, what string, ok func() bool) {
 }
 
 func TestFramesArriveOpenedAndInOrder(t *testing.T) {
-	v, m := listening(t, Config{QueueFrames: 2000}), newSide(t, Config{QueueFrames: 2000})
+	v, m := listening(t, Config{QueueFrames: 2000, FrameBurst: 2000}), newSide(t, Config{QueueFrames: 2000})
 	id := m.dial(v.Addr().String())
 	const n = 1000
 	for i := range n { // the first before the connection stands
 		m.Send(id, heartbeat(miner, i))
 	}
 	in := v.next(wire.Opened)
+	v.Prove(in.Conn, miner)
 	m.next(wire.Opened)
 	for i := range n {
 		e := v.next(wire.Received)
@@ -256,7 +268,7 @@ func TestDialThatFailsIsClosed(t *testing.T) {
 func TestFrameAboveTheLimitEndsTheConnection(t *testing.T) {
 	v := listening(t, Config{Frame: 1000})
 	ws := rawDial(t, v)
-	v.next(wire.Opened)
+	v.admitted()
 	if err := ws.WriteMessage(websocket.TextMessage, bytes.Repeat([]byte("x"), 1000)); err != nil {
 		t.Fatal(err)
 	}
@@ -283,44 +295,46 @@ func TestBinaryFrameEndsTheConnection(t *testing.T) {
 	v.next(wire.Closed)
 }
 
-// Whatever an inbound peer says, it goes if the node does not answer it.
-func TestUnansweredPeerIsClosed(t *testing.T) {
+// Whatever an inbound peer says, it goes if the node does not prove it, and so it
+// does if the node says something to it.
+func TestUnprovedPeerIsClosed(t *testing.T) {
 	v := listening(t, Config{ProveTimeout: 300 * time.Millisecond})
 	silent, talking := rawDial(t, v), rawDial(t, v)
 	v.next(wire.Opened)
 	v.next(wire.Opened)
-	stop := make(chan struct{})
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for i := 0; ; i++ {
-			select {
-			case <-stop:
-				return
-			case <-time.After(5 * time.Millisecond):
-				talking.WriteMessage(websocket.TextMessage, heartbeat(miner, i))
-			}
+	talking.WriteMessage(websocket.TextMessage, heartbeat(miner, 1))
+	v.Send(v.next(wire.Received).Conn, wire.AppendStatus(nil, "who are you?"))
+	for name, ws := range map[string]*websocket.Conn{"silent": silent, "talking": talking} {
+		if code := closeCode(t, ws); code != wire.CloseAuth {
+			t.Errorf("%s: closed with %d", name, code)
 		}
-	}()
-	if code := closeCode(t, silent); code != wire.CloseAuth {
-		t.Errorf("silent: closed with %d", code)
 	}
-	talking.SetReadDeadline(time.Now().Add(patience))
-	if _, _, err := talking.ReadMessage(); err == nil || errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("talking: still there, %v", err)
-	}
-	close(stop)
-	<-done
 	until(t, "both counted", func() bool { return v.Stats().Unproved == 2 })
 }
 
-// Once answered, a peer stays as long as it answers pings, and goes when it
+// One that the node has hung up on is none of those.
+func TestHungUpIsNotUnproved(t *testing.T) {
+	v := listening(t, Config{ProveTimeout: 300 * time.Millisecond, CloseTimeout: 600 * time.Millisecond})
+	ws := rawDial(t, v)
+	id := v.next(wire.Opened).Conn
+	ws.WriteMessage(websocket.TextMessage, heartbeat(miner, 1))
+	v.next(wire.Received)
+	v.Close(id, wire.CloseUnregistered, wire.TextUnregistered)
+	// The peer neither answers the close frame nor goes.
+	if e := v.next(wire.Closed); string(e.Raw) != "closed: 4003 "+wire.TextUnregistered {
+		t.Errorf("%s", e.Raw)
+	}
+	if s := v.Stats(); s.Unproved != 0 || s.Dead != 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
+// Once proved, a peer stays as long as it answers pings, and goes when it
 // does not.
 func TestPingsFindTheDead(t *testing.T) {
 	v := listening(t, Config{ProveTimeout: 300 * time.Millisecond, PingEvery: 200 * time.Millisecond})
 	ws := rawDial(t, v)
-	id := v.next(wire.Opened).Conn
-	v.Send(id, heartbeat(validator, 1))
+	v.admitted()
 	pings := make(chan struct{}, 1000)
 	var answer atomic.Bool
 	answer.Store(true)
@@ -387,41 +401,60 @@ func TestSlowReaderIsCutOffByItsQueue(t *testing.T) {
 }
 
 func TestInboundLimits(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		cfg  Config
-	}{
-		{"in all", Config{MaxInbound: 2}},
-		{"of one address", Config{MaxLoopback: 2}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			v := listening(t, c.cfg)
-			first := rawDial(t, v)
-			rawDial(t, v)
+	t.Run("of one address", func(t *testing.T) {
+		v := listening(t, Config{MaxLoopback: 2, AcceptRate: 100, AcceptBurst: 100})
+		first := rawDial(t, v)
+		rawDial(t, v)
+		v.next(wire.Opened)
+		v.next(wire.Opened)
+		if ws, _, err := websocket.DefaultDialer.Dial("ws://"+v.Addr().String()+Path, nil); err == nil {
+			ws.Close()
+			t.Error("a third got in")
+		}
+		if v.Stats().Refused != 1 {
+			t.Errorf("%+v", v.Stats())
+		}
+		first.Close()
+		v.next(wire.Closed)
+		rawDial(t, v)
+		v.next(wire.Opened)
+	})
+	t.Run("of those who are proved", func(t *testing.T) {
+		v := listening(t, Config{MaxInbound: 1})
+		rawDial(t, v)
+		v.admitted()
+		second := rawDial(t, v)
+		v.admitted()
+		if code := closeCode(t, second); code != websocket.CloseTryAgainLater {
+			t.Errorf("closed with %d", code)
+		}
+		v.next(wire.Closed)
+		if s := v.Stats(); s.Refused != 1 || s.Open != 1 || s.Unproved != 0 {
+			t.Errorf("%+v", s)
+		}
+	})
+	t.Run("new ones of one address", func(t *testing.T) {
+		v := listening(t, Config{MaxLoopback: 3, AcceptRate: 1, AcceptBurst: 3})
+		for range 3 {
+			ws := rawDial(t, v)
 			v.next(wire.Opened)
-			v.next(wire.Opened)
-			if ws, _, err := websocket.DefaultDialer.Dial("ws://"+v.Addr().String()+Path, nil); err == nil {
-				ws.Close()
-				t.Error("a third got in")
-			}
-			if v.Stats().Refused != 1 {
-				t.Errorf("%+v", v.Stats())
-			}
-			first.Close()
+			ws.Close()
 			v.next(wire.Closed)
-			rawDial(t, v)
-			v.next(wire.Opened)
-		})
-	}
+		}
+		if ws, _, err := websocket.DefaultDialer.Dial("ws://"+v.Addr().String()+Path, nil); err == nil {
+			ws.Close()
+			t.Error("a fourth within a second")
+		}
+	})
 }
 
 // The addresses of tests are loopback, so the rule for others is tried below
 // the sockets.
 func TestLimiterCountsByAddress(t *testing.T) {
-	cfg := Config{MaxInbound: 100, MaxPerAddress: 3, MaxUnproved: 2, MaxLoopback: 50}
-	tr := New(cfg, nil, nil)
-	l := &tr.limit
-	dial := func(addr string) (*admitted, bool) { return l.admit(fakeConn{addr: addr}) }
+	tr := New(Config{MaxInbound: 100, MaxPerAddress: 3, MaxUnproved: 2, MaxLoopback: 50}, nil, nil)
+	defer tr.cancel()
+	l := tr.limit
+	dial := func(addr string) (*admitted, bool) { return l.admit(fakeConn{addr: addr}, noon) }
 	a, ok1 := dial("192.0.2.1:1")
 	_, ok2 := dial("192.0.2.1:2")
 	_, ok3 := dial("192.0.2.1:3")
@@ -434,28 +467,153 @@ func TestLimiterCountsByAddress(t *testing.T) {
 	if _, ok := dial("192.0.2.2:1"); !ok {
 		t.Error("another address")
 	}
-	a.prove()
-	a.prove()
+	a.prove(noon)
+	a.prove(noon)
 	b, ok := dial("192.0.2.1:5")
 	if !ok {
-		t.Fatal("room after one was answered")
+		t.Fatal("room after one was proved")
 	}
-	b.prove()
+	b.prove(noon)
 	if _, ok := dial("192.0.2.1:6"); ok {
 		t.Error("a fourth of one address")
 	}
 	a.Close()
 	a.Close()
-	a.prove()
+	a.prove(noon)
 	if c, ok := dial("192.0.2.1:7"); !ok {
 		t.Error("room after one closed")
 	} else {
 		c.Close()
 	}
-	if l.total != 3 || len(l.addrs) != 2 {
-		t.Errorf("%d connections of %d addresses", l.total, len(l.addrs))
+	if l.open() != 3 || l.proved != 1 || len(l.addrs) != 2 {
+		t.Errorf("%d connections, %d proved, of %d addresses", l.open(), l.proved, len(l.addrs))
 	}
-	tr.cancel()
+	first, ok1 := dial("[2001:db8:0:1::1]:1")
+	_, ok2 = dial("[2001:db8:0:1:ffff::2]:1")
+	_, ok3 = dial("[2001:db8:0:1::3]:1")
+	if !ok1 || !ok2 || ok3 || first.addr.String() != "2001:db8:0:1::" {
+		t.Errorf("addresses of one customer: %v %v %v", ok1, ok2, ok3)
+	}
+}
+
+// TestLimiterMakesRoom: a stranger who comes is worth one who waits, of an address
+// that has others first; who was proved is not touched, and comes back first.
+func TestLimiterMakesRoom(t *testing.T) {
+	tr := New(Config{MaxStrangers: 4, MaxUnproved: 2, AcceptBurst: 100}, nil, nil)
+	defer tr.cancel()
+	l := tr.limit
+	now := noon
+	dial := func(addr string) *admitted {
+		a, ok := l.admit(fakeConn{addr: addr}, now)
+		if !ok {
+			t.Fatalf("%s was refused", addr)
+		}
+		return a
+	}
+	known := dial("192.0.2.9:1")
+	known.prove(now)
+	var in []*admitted
+	for i, addr := range []string{"192.0.2.1:1", "192.0.2.2:1", "192.0.2.3:1", "192.0.2.3:2"} {
+		in = append(in, dial(addr))
+		if l.waiting() != i+1 {
+			t.Fatalf("%d wait", l.waiting())
+		}
+	}
+	gone := func(want ...int) {
+		t.Helper()
+		for i, a := range in {
+			if is := contains(want, i); a.closed != is {
+				t.Errorf("connection %d: closed %v, want %v", i, a.closed, is)
+			}
+		}
+	}
+	in = append(in, dial("192.0.2.4:1")) // in the place of one of the two
+	gone(2)
+	in = append(in, dial("192.0.2.5:1")) // in the oldest's
+	gone(2, 0)
+	back := dial("192.0.2.9:2") // of an address that was proved
+	gone(2, 0, 1)
+	for i := range 20 {
+		dial(fmt.Sprintf("198.51.100.%d:1", i))
+	}
+	if back.closed || known.closed || l.waiting() != 4 {
+		t.Errorf("strangers took the place of one that was proved: %v %v, %d wait", back.closed, known.closed, l.waiting())
+	}
+	if n := l.count.evicted.Load(); n != 23 {
+		t.Errorf("%d made room", n)
+	}
+	// Where all places are those of such addresses, a stranger finds none, and one
+	// of them still does.
+	for i := range 3 {
+		a := dial(fmt.Sprintf("203.0.113.%d:1", i))
+		a.prove(now)
+		a.Close()
+		dial(fmt.Sprintf("203.0.113.%d:1", i))
+	}
+	if _, ok := l.admit(fakeConn{addr: "192.0.2.77:1"}, now); ok {
+		t.Error("a stranger before those who come back")
+	}
+	dial("192.0.2.9:3")
+	// But not for ever.
+	now = now.Add(latelyFor)
+	if _, ok := l.admit(fakeConn{addr: "192.0.2.9:4"}, now); ok {
+		t.Error("an address was remembered for longer than it should")
+	}
+}
+
+func contains(all []int, one int) bool {
+	for _, x := range all {
+		if x == one {
+			return true
+		}
+	}
+	return false
+}
+
+// TestLimiterIsBounded: however many addresses come, what is remembered of them
+// is not more.
+func TestLimiterIsBounded(t *testing.T) {
+	tr := New(Config{MaxStrangers: 8}, nil, nil)
+	defer tr.cancel()
+	l := tr.limit
+	for i := range 3 * maxRates {
+		a, ok := l.admit(fakeConn{addr: fmt.Sprintf("100.%d.%d.%d:1", i>>16, i>>8&255, i&255)}, noon.Add(time.Duration(i)*time.Microsecond))
+		if !ok {
+			t.Fatal("refused")
+		}
+		if i%3 == 0 {
+			a.prove(noon.Add(time.Duration(i) * time.Microsecond))
+			a.Close()
+		}
+	}
+	if len(l.rates) > maxRates || len(l.lately) > maxLately || l.waiting() > 8 || len(l.addrs) > 8 {
+		t.Errorf("%d rates, %d addresses lately, %d wait of %d addresses", len(l.rates), len(l.lately), l.waiting(), len(l.addrs))
+	}
+	if _, ok := l.lately[netip.MustParseAddr("100.0.0.0")]; ok {
+		t.Error("the oldest is kept")
+	}
+}
+
+// TestPace: so much at once, so much in the long run, and how far beyond.
+func TestPace(t *testing.T) {
+	a := allowance{perSecond: 10, burst: 5}
+	var p pace
+	now := noon
+	for i := range 5 {
+		if over := p.over(1, a, now); over != 0 {
+			t.Errorf("%d of the burst: %v beyond", i, over)
+		}
+	}
+	if over := p.over(1, a, now); over != 100*time.Millisecond {
+		t.Errorf("the sixth: %v beyond", over)
+	}
+	now = now.Add(time.Second)
+	if over := p.over(5, a, now); over != 0 {
+		t.Errorf("after a second: %v beyond", over)
+	}
+	if over := p.over(10, a, now); over != time.Second {
+		t.Errorf("ten more: %v beyond", over)
+	}
 }
 
 type fakeConn struct {
@@ -487,7 +645,7 @@ func TestFullInbox(t *testing.T) {
 	}
 	s := &side{Transport: v, t: t, events: events}
 	ws := rawDial(t, s)
-	s.next(wire.Opened)
+	s.admitted()
 	full.Store(true)
 	ws.WriteMessage(websocket.TextMessage, []byte("{}"))
 	until(t, "a frame shed", func() bool { return v.Stats().Shed == 1 })
@@ -496,7 +654,7 @@ func TestFullInbox(t *testing.T) {
 		t.Errorf("newcomer closed with %d", code)
 	}
 	ws.Close()
-	until(t, "both gone", func() bool { return v.limit.count() == 0 })
+	until(t, "both gone", func() bool { return v.limit.open() == 0 })
 	full.Store(false)
 	s.next(wire.Closed)
 	if n := len(events); n != 0 {
@@ -504,10 +662,11 @@ func TestFullInbox(t *testing.T) {
 	}
 }
 
-func (l *limiter) count() int {
+// open is how many connections are counted.
+func (l *limiter) open() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.total
+	return l.proved + l.strangers.Len() + l.returning.Len()
 }
 
 func TestStopSaysGoodbye(t *testing.T) {
@@ -589,7 +748,11 @@ func BenchmarkOneWay(b *testing.B) {
 	got := make(chan struct{}, 1)
 	left := b.N
 	room := make(chan struct{}, 200) // under way: less than the queue takes
-	v := New(Config{}, func() *wire.Opener { return &wire.Opener{Verifier: wire.Keyed{Key: 1}} }, func(e wire.Event) bool {
+	var v *Transport
+	v = New(Config{FrameRate: 1 << 30, FrameBurst: 1 << 30}, func() *wire.Opener { return &wire.Opener{Verifier: wire.Keyed{Key: 1}} }, func(e wire.Event) bool {
+		if e.Kind == wire.Opened {
+			v.Prove(e.Conn, miner)
+		}
 		if e.Kind == wire.Received {
 			<-room
 			if left--; left == 0 {

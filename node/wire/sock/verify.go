@@ -12,15 +12,20 @@ import (
 // batch gets little cheaper, and its first member waits longer.
 const maxBatch = 64
 
-// stage checks signatures for all read pumps on all cores. A pump waits for the
-// answer to its frame before it reads the next one, so frames keep their order
-// and what waits here is bounded by the connections; what waits when a worker
-// comes free is one batch, and a single frame on an idle node waits for nobody.
+// stage checks signatures for all read pumps. A pump waits for the answer to its
+// frame before it reads the next one, so frames keep their order and what waits
+// here is bounded by the connections; what waits when a worker comes free is one
+// batch, and a single frame on an idle node waits for nobody.
+//
+// Those who are known have a worker on every core. Strangers share one, which
+// steps back after each signature: a flood of them costs the others one check's
+// time, some 50 µs, and not a place in a queue.
 type stage struct {
-	waiting chan *checked // unbuffered: what is handed over has a worker
-	stop    chan struct{}
-	begin   sync.Once
-	workers sync.WaitGroup
+	known     chan *checked // unbuffered: what is handed over has a worker
+	strangers chan *checked
+	stop      chan struct{}
+	begin     sync.Once
+	workers   sync.WaitGroup
 }
 
 // checked is one pump's claim, used again and again.
@@ -31,7 +36,7 @@ type checked struct {
 }
 
 func newStage() *stage {
-	return &stage{waiting: make(chan *checked), stop: make(chan struct{})}
+	return &stage{known: make(chan *checked), strangers: make(chan *checked), stop: make(chan struct{})}
 }
 
 // opens makes openers whose signatures go through the stage, where their kind
@@ -55,6 +60,14 @@ type pumped struct {
 	stage *stage
 	open  func() *wire.Opener
 	claim checked
+	known bool // whose frames these are the node knows
+}
+
+// befriend takes an opener's signatures out of the strangers' queue.
+func befriend(o *wire.Opener) {
+	if p, ok := o.Verifier.(*pumped); ok {
+		p.known = true
+	}
 }
 
 // Verify waits for a worker to check a signature.
@@ -64,10 +77,15 @@ func (p *pumped) Verify(h chain.Hotkey, text, sig []byte) bool {
 		for range runtime.GOMAXPROCS(0) {
 			s.workers.Go(func() { s.work(p.open().Verifier.(wire.BatchVerifier)) })
 		}
+		s.workers.Go(func() { s.receive(p.open().Verifier) })
 	})
 	c.Claim = wire.Claim{Hotkey: h, Text: text, Signature: sig}
+	to := s.strangers
+	if p.known {
+		to = s.known
+	}
 	select {
-	case s.waiting <- c:
+	case to <- c:
 		<-c.done
 	case <-s.stop:
 		return false // nothing is taken any more
@@ -77,12 +95,13 @@ func (p *pumped) Verify(h chain.Hotkey, text, sig []byte) bool {
 	return c.Good
 }
 
+// work checks the signatures of those who are known.
 func (s *stage) work(v wire.BatchVerifier) {
 	all, batch := make([]*checked, 0, maxBatch), make([]*wire.Claim, 0, maxBatch)
 	for {
 		all, batch = all[:0], batch[:0]
 		select {
-		case c := <-s.waiting:
+		case c := <-s.known:
 			all = append(all, c)
 		case <-s.stop:
 			return
@@ -91,7 +110,7 @@ func (s *stage) work(v wire.BatchVerifier) {
 	gather:
 		for len(all) < maxBatch {
 			select {
-			case c := <-s.waiting:
+			case c := <-s.known:
 				all = append(all, c)
 			default:
 				break gather
@@ -104,11 +123,25 @@ func (s *stage) work(v wire.BatchVerifier) {
 		}
 		v.VerifyBatch(batch)
 		for _, c := range all {
-			if !c.proved { // a stranger's bad one would make a whole batch dear
+			if !c.proved { // one that was bad lately would make a whole batch dear
 				c.Good = v.Verify(c.Hotkey, c.Text, c.Signature)
 			}
 			c.done <- struct{}{}
 		}
+	}
+}
+
+// receive checks those of strangers, one at a time.
+func (s *stage) receive(v wire.Verifier) {
+	for {
+		select {
+		case c := <-s.strangers:
+			c.Good = v.Verify(c.Hotkey, c.Text, c.Signature)
+			c.done <- struct{}{}
+		case <-s.stop:
+			return
+		}
+		runtime.Gosched()
 	}
 }
 

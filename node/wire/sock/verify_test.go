@@ -37,6 +37,9 @@ func TestStageAnswersEachItsOwn(t *testing.T) {
 	for pump := range 16 {
 		wg.Go(func() {
 			o, signer := open(), sr25519(t, pump)
+			if pump%2 == 0 {
+				befriend(o)
+			}
 			for i := range 20 {
 				frame := wire.AppendHeartbeat(nil, signer, noon, fmt.Sprint(i))
 				bad := (pump+i)%5 == 0
@@ -72,11 +75,12 @@ func TestStageEnds(t *testing.T) {
 	newStage().close() // one that never began
 }
 
-// TestStageKeepsStrangersOut of batches until they have signed once.
-func TestStageKeepsStrangersOut(t *testing.T) {
+// TestStageKeepsTheBadOut of batches until they have signed once.
+func TestStageKeepsTheBadOut(t *testing.T) {
 	s := newStage()
 	defer s.close()
 	o := s.opens(realOpener)()
+	befriend(o)
 	v := o.Verifier.(*pumped)
 	good := wire.AppendHeartbeat(nil, sr25519(t, 1), noon, "1")
 	bad := append([]byte{}, good...)
@@ -115,6 +119,7 @@ func BenchmarkVerify(b *testing.B) {
 			for i := range pumps {
 				wg.Go(func() {
 					o := open()
+					befriend(o)
 					for range b.N / pumps {
 						if _, err := o.Open(frames[i]); err != nil {
 							b.Error(err)

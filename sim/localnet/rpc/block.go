@@ -87,8 +87,11 @@ func (s *Server) keep(b *block) {
 	b.hash = blake2b.Sum256(b.scale())
 	s.blocks = append(s.blocks, b)
 	s.byHash[b.hash] = b
+	s.hashes = append(s.hashes, b.hash)
 	if len(s.blocks) > keepBlocks {
-		delete(s.byHash, s.blocks[0].hash)
+		if s.blocks[0].number > 0 { // everybody asks for the genesis, at any time
+			delete(s.byHash, s.blocks[0].hash)
+		}
 		s.blocks[0] = nil
 		s.blocks = s.blocks[1:]
 	}

@@ -211,10 +211,11 @@ func TestChainCommandsRefuse(t *testing.T) {
 		code node.Code
 		says string
 	}{
-		{"nobody there", []string{"info", "--subtensor.chain_endpoint", nobody, "--timeout", "300ms"}, node.Network, "no answer from " + nobody},
+		{"nobody there", []string{"info", "--subtensor.chain_endpoint", nobody}, node.Network, "no answer from " + nobody},
+		{"HTTP", []string{"info", "--subtensor.chain_endpoint", "http://127.0.0.1:9944"}, node.Usage, "ws://127.0.0.1:9944"},
 		{"no URL", []string{"info", "--subtensor.chain_endpoint", "localhost"}, node.Usage, "ws://"},
 		{"unknown network", []string{"info", "--subtensor.network", "finey"}, node.Usage, "expected one of finney"},
-		{"another chain than the named one", []string{"info", "--subtensor.network", "finney", "--timeout", "1s"}, node.Network, "genesis"},
+		{"another chain than the named one", []string{"info", "--subtensor.network", "finney"}, node.Network, "genesis"},
 		{"no such subnet", []string{"metagraph", "--netuid", "31"}, node.Refused, "SubnetNotExists"},
 		{"netuid out of range", []string{"metagraph", "--netuid", "65536"}, node.Usage, "--netuid"},
 		{"development key far away", append([]string{"set-weights", "--wallet.uri", "//Alice", "--uids", "1", "--weights", "1"}, far...), node.Usage, "loopback endpoints only"},
@@ -222,6 +223,11 @@ func TestChainCommandsRefuse(t *testing.T) {
 		{"no wallet", []string{"set-weights", "--wallet.path", c.wallets, "--uids", "1", "--weights", "1"}, node.Wallet, "no such hotkey"},
 		{"uids without weights", []string{"set-weights", "--uids", "1,2", "--weights", "1"}, node.Usage, "2 uids and 1 weights"},
 		{"a uid twice", []string{"set-weights", "--uids", "1,1", "--weights", "1,2"}, node.Usage, "unique"},
+		{"weight that is no number", []string{"set-weights", "--uids", "1", "--weights", "NaN"}, node.Usage, "finite"},
+		{"endless weight", []string{"set-weights", "--uids", "1", "--weights", "+Inf"}, node.Usage, "finite"},
+		{"weight beyond float32", []string{"set-weights", "--uids", "1", "--weights", "1e39"}, node.Usage, "finite"},
+		{"uid out of range", []string{"set-weights", "--uids", "65536", "--weights", "1"}, node.Usage, "from 0 to 65535"},
+		{"mechanism out of range", []string{"set-weights", "--uids", "1", "--weights", "1", "--mechid", "256"}, node.Usage, "--mechid"},
 		{"negative weight", []string{"set-weights", "--uids", "1", "--weights=-1"}, node.Usage, "negative"},
 		{"no weight at all", []string{"set-weights", "--uids", "1", "--weights", "0"}, node.Usage, "zero"},
 		{"weights that are no numbers", []string{"set-weights", "--uids", "1", "--weights", "x"}, node.Usage, "expected numbers"},

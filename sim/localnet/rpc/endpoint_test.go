@@ -820,3 +820,21 @@ func TestListenOnLoopbackOnly(t *testing.T) {
 		t.Error("a block time that the chain's clock cannot tell is taken")
 	}
 }
+
+// A chain answers for its genesis however old it is: every client asks for that
+// when it connects, and again when it connects anew.
+func TestHashesAreKeptForGood(t *testing.T) {
+	o := made(t, plainSubnet(), keepBlocks+100)
+	genesis := o.c.hash("chain_getBlockHash", 0)
+	if genesis != o.s.Genesis() {
+		t.Errorf("genesis %x, want %x", genesis, o.s.Genesis())
+	}
+	var header struct{ Number string }
+	if o.c.call(&header, "chain_getHeader", hexed(genesis[:])); header.Number != "0x0" {
+		t.Errorf("its header has number %q", header.Number)
+	}
+	old := o.c.hash("chain_getBlockHash", 50)
+	if f := o.c.ask("chain_getBlock", hexed(old[:])); f.Error == nil && string(f.Result) != "null" {
+		t.Errorf("a block beyond what is kept: %.80s", f.Result)
+	}
+}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -46,19 +47,20 @@ type harness struct {
 
 // habits of a harness; the zero value is Chopsticks.
 type habits struct {
-	noAPIs     bool            // not even AccountNonceApi
-	absent     []string        // methods it does not have
-	refused    []string        // methods that fail otherwise
-	textData   bool            // a pool's refusal has a data text, as a node's, not the enum for its message
-	plain      bool            // block numbers are plain numbers, digests objects
-	unfinal    bool            // nothing is ever final
-	early      bool            // pushes come before the answer that names their subscription
-	mute       bool            // no heads and no states are pushed
-	onlyStored bool            // state_queryStorageAt leaves out what is absent
-	late       time.Duration   // each answer is this late
-	pings      time.Duration   // it pings so often
-	lose       map[string]bool // the connection ends after these are answered for the first time
-	atApply    byte            // custom number with which the next extrinsic fails when it is applied; it is then in no block
+	noAPIs   bool            // not even AccountNonceApi
+	absent   []string        // methods it does not have
+	refused  []string        // methods that fail otherwise
+	textData bool            // a pool's refusal has a data text, as a node's, not the enum for its message
+	plain    bool            // block numbers are plain numbers, digests objects
+	lag      uint64          // finality is so many blocks behind
+	early    bool            // pushes come before the answer that names their subscription
+	mute     bool            // no heads and no states are pushed
+	partial  bool            // state_queryStorageAt answers for every other key
+	late     time.Duration   // each answer is this late
+	pings    time.Duration   // it pings so often
+	lose     map[string]bool // the connection ends after these are answered for the first time
+	hold     bool            // what passes the pool stays there
+	atApply  byte            // custom number with which the next extrinsic fails when it is applied; it is then in no block
 }
 
 type harnessBlock struct {
@@ -168,6 +170,9 @@ func record(pairs ...any) (r scale.Record) {
 
 // best is the newest block's number.
 func (h *harness) best() uint64 { return uint64(len(h.blocks) - 1) }
+
+// final is the newest finalised block's number.
+func (h *harness) final() uint64 { return h.best() - min(h.habits.lag, h.best()) }
 
 // seed stores a value of the pallet of subnets, if the runtime has it.
 func (h *harness) seed(name string, v scale.Value, keys ...scale.Value) {
@@ -589,19 +594,17 @@ func (h *harness) heads() {
 		return
 	}
 	h.mu.Lock()
-	conns, header := slices.Clone(h.conns), h.header(h.best())
+	conns := slices.Clone(h.conns)
+	headers := map[string]any{"chain_newHead": h.header(h.best()), "chain_finalizedHead": h.header(h.final())}
 	h.mu.Unlock()
 	for _, c := range conns {
 		c.mu.Lock()
-		var ids []string
-		for id, method := range c.subs {
-			if method == "chain_newHead" || method == "chain_finalizedHead" && !h.habits.unfinal {
-				ids = append(ids, id)
-			}
-		}
+		subs := maps.Clone(c.subs)
 		c.mu.Unlock()
-		for _, id := range ids {
-			c.push(id, "head", header)
+		for id, method := range subs { // of each its own, in any order
+			if header := headers[method]; header != nil {
+				c.push(id, method, header)
+			}
 		}
 	}
 }
@@ -649,10 +652,7 @@ func (c *harnessConn) answer(method string, params []json.RawMessage) (result an
 		}
 		return hexed(h.blocks[n].hash[:]), nil, nil
 	case "chain_getFinalizedHead":
-		if h.habits.unfinal {
-			return hexed(h.genesis[:]), nil, nil
-		}
-		return hexed(h.blocks[h.best()].hash[:]), nil, nil
+		return hexed(h.blocks[h.final()].hash[:]), nil, nil
 	case "chain_getHeader":
 		n, ok := at(0)
 		if !ok {
@@ -698,10 +698,9 @@ func (c *harnessConn) answer(method string, params []json.RawMessage) (result an
 		var keys []string
 		_ = json.Unmarshal(params[0], &keys)
 		changes := [][2]any{}
-		for _, k := range keys {
-			b, _ := unhex(k)
-			if v := stored(n, b); v != nil || !h.habits.onlyStored {
-				changes = append(changes, [2]any{k, v})
+		for i, k := range keys {
+			if b, err := unhex(k); err == nil && (i%2 == 0 || !h.habits.partial) {
+				changes = append(changes, [2]any{k, stored(n, b)})
 			}
 		}
 		return []any{map[string]any{"block": hexed(h.blocks[n].hash[:]), "changes": changes}}, nil, nil
@@ -710,8 +709,8 @@ func (c *harnessConn) answer(method string, params []json.RawMessage) (result an
 	case "chain_subscribeNewHeads", "chain_subscribeFinalizedHeads":
 		push := map[string]string{"chain_subscribeNewHeads": "chain_newHead", "chain_subscribeFinalizedHeads": "chain_finalizedHead"}[method]
 		id, n := c.subscribe(push), h.best()
-		if h.habits.unfinal && push == "chain_finalizedHead" {
-			n = 0
+		if push == "chain_finalizedHead" {
+			n = h.final()
 		}
 		if h.habits.mute {
 			return id, nil, nil
@@ -752,7 +751,7 @@ func (c *harnessConn) submit(method string, b []byte) (any, func(), *fault) {
 	id := c.subscribe("author_extrinsicUpdate")
 	fails := h.habits.atApply
 	h.habits.atApply = 0
-	if fails == 0 {
+	if fails == 0 && !h.habits.hold {
 		h.build(b, x, call)
 	}
 	if method == "author_submitExtrinsic" {
@@ -765,12 +764,15 @@ func (c *harnessConn) submit(method string, b []byte) (any, func(), *fault) {
 			return
 		}
 		c.push(id, "author_extrinsicUpdate", map[string]any{"ready": nil})
+		if h.habits.hold {
+			return
+		}
 		if fails > 0 {
 			c.push(id, "author_extrinsicUpdate", map[string]any{"invalid": map[string]any{"custom": fails}})
 			return
 		}
 		c.push(id, "author_extrinsicUpdate", map[string]any{"inBlock": block})
-		if !h.habits.unfinal {
+		if h.habits.lag == 0 {
 			c.push(id, "author_extrinsicUpdate", map[string]any{"finalized": block})
 		}
 		h.heads()

@@ -227,10 +227,10 @@ func (s *Server) getBlockHash(_ *conn, p params) (any, func(), *fault) {
 		if !ok {
 			return nil, badParams("not a block number: %.40s", raw)
 		}
-		if b := s.at(n); b != nil {
-			return hexed(b.hash[:]), nil
+		if n >= uint64(len(s.hashes)) {
+			return nil, nil
 		}
-		return nil, nil
+		return hexed(s.hashes[n][:]), nil
 	}
 	if !p.has(0) {
 		return hexed(s.best().hash[:]), nil, nil

@@ -3,7 +3,10 @@ package rpc
 import (
 	"encoding/json"
 	"fmt"
+	"math"
+	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -140,7 +143,7 @@ func TestCommandsOnRealRuntimes(t *testing.T) {
 				permit, unknown = "NoValidatorPermit", "NotRegistered"
 			}
 			out, stderr := c.refused(c.by(0, on("set-weights", "--uids", "0", "--weights", "1")...)...)
-			if d := cmp.Diff(map[string]any{"pallet": "SubtensorModule", "name": permit}, out["error"]); d != "" || !hasEvent(out, "System.ExtrinsicFailed") || !strings.Contains(stderr, "permit; ") && !strings.Contains(stderr, "permit") {
+			if d := cmp.Diff(map[string]any{"pallet": "SubtensorModule", "name": permit}, out["error"]); d != "" || !hasEvent(out, "System.ExtrinsicFailed") || !strings.Contains(stderr, "holds no validator permit") {
 				t.Errorf("without a permit: %v, %q\n%s", out, stderr, d)
 			}
 			out, stderr = c.refused(c.by(9, on("serve-axon", "--axon.external_port", "9001")...)...)
@@ -245,24 +248,25 @@ func TestCommandsOfMechanisms(t *testing.T) {
 // reason to fail.
 func TestCommandsOnPoorEndpoints(t *testing.T) {
 	for name, b := range map[string]habits{
-		"no subscriptions":      {absent: []string{"state_subscribeRuntimeVersion", "chain_subscribeNewHeads", "chain_subscribeFinalizedHeads"}},
-		"refused subscriptions": {refused: []string{"state_subscribeRuntimeVersion", "chain_subscribeNewHeads", "chain_subscribeFinalizedHeads"}},
-		"no runtime calls":      {refused: []string{"state_call", "system_accountNextIndex"}},
-		"no next index":         {absent: []string{"system_accountNextIndex"}},
-		"no finality":           {unfinal: true},
-		"no finalised head":     {absent: []string{"chain_getFinalizedHead", "chain_subscribeFinalizedHeads"}},
-		"no watching":           {absent: []string{"author_submitAndWatchExtrinsic"}},
-		"no batches of keys":    {absent: []string{"state_queryStorageAt"}},
-		"refused batches":       {refused: []string{"state_queryStorageAt"}},
-		"absent keys left out":  {onlyStored: true},
-		"headers of its own":    {plain: true},
-		"early pushes":          {early: true},
-		"no pushes":             {mute: true},
-		"slow":                  {late: 20 * time.Millisecond},
-		"pings":                 {pings: 5 * time.Millisecond},
-		"lost after reading":    {lose: map[string]bool{"state_queryStorageAt": true}},
-		"lost after submitting": {lose: map[string]bool{"author_submitAndWatchExtrinsic": true}},
-		"bare":                  {noAPIs: true, absent: []string{"state_call", "state_queryStorageAt", "system_accountNextIndex", "chain_subscribeNewHeads", "chain_subscribeFinalizedHeads", "state_subscribeRuntimeVersion", "author_submitAndWatchExtrinsic"}},
+		"no subscriptions":       {absent: []string{"state_subscribeRuntimeVersion", "chain_subscribeNewHeads", "chain_subscribeFinalizedHeads"}},
+		"refused subscriptions":  {refused: []string{"state_subscribeRuntimeVersion", "chain_subscribeNewHeads", "chain_subscribeFinalizedHeads"}},
+		"no runtime calls":       {refused: []string{"state_call", "system_accountNextIndex"}},
+		"no next index":          {absent: []string{"system_accountNextIndex"}},
+		"no finality":            {lag: math.MaxUint64},
+		"no finalised head":      {absent: []string{"chain_getFinalizedHead", "chain_subscribeFinalizedHeads"}},
+		"no watching":            {absent: []string{"author_submitAndWatchExtrinsic"}},
+		"no batches of keys":     {absent: []string{"state_queryStorageAt"}},
+		"refused batches":        {refused: []string{"state_queryStorageAt"}},
+		"some keys left out":     {partial: true},
+		"headers of its own":     {plain: true},
+		"early pushes":           {early: true},
+		"no pushes":              {mute: true},
+		"no watching, no pushes": {mute: true, absent: []string{"author_submitAndWatchExtrinsic"}},
+		"slow":                   {late: 20 * time.Millisecond},
+		"pings":                  {pings: 5 * time.Millisecond},
+		"lost after reading":     {lose: map[string]bool{"state_queryStorageAt": true}},
+		"lost after submitting":  {lose: map[string]bool{"author_submitAndWatchExtrinsic": true}},
+		"bare":                   {noAPIs: true, absent: []string{"state_call", "state_queryStorageAt", "system_accountNextIndex", "chain_subscribeNewHeads", "chain_subscribeFinalizedHeads", "state_subscribeRuntimeVersion", "author_submitAndWatchExtrinsic"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -273,7 +277,7 @@ func TestCommandsOnPoorEndpoints(t *testing.T) {
 				t.Errorf("set-weights: %v, %q, %d taken", out, stderr, h.taken)
 			}
 			m, _ := c.good(on("metagraph")...)
-			if first := m["neurons"].([]any)[0].(map[string]any); m["block"] != 1.0 || first["last_update"] != 1.0 || first["stake"] != 5e12 {
+			if first := m["neurons"].([]any)[0].(map[string]any); m["block"] != 1.0 || first["last_update"] != 1.0 || first["stake"] != 5e12 || first["validator_permit"] != true {
 				t.Errorf("metagraph: %v", m)
 			}
 			info, _ := c.good("info")
@@ -294,10 +298,60 @@ func TestCommandsRefusedWhenApplied(t *testing.T) {
 	}
 }
 
+// TestCommandsGivenUp: an extrinsic that was sent and is in no block when the time is
+// up, or Ctrl-C comes, may still be included, and the words say which it is.
+func TestCommandsGivenUp(t *testing.T) {
+	h := newHarness(t, 143, habits{hold: true})
+	c := h.commands(t)
+	args := byAlice("serve-axon", "--axon.external_ip", "8.8.4.4")
+	code, stdout, stderr := c.run(append(args, "--json", "--timeout", "1500ms")...)
+	if code != node.Deadline || stdout != "" || !strings.Contains(stderr, "may still be included") || h.taken != 1 {
+		t.Errorf("exit %d, %q, %q, %d taken", code, stdout, stderr, h.taken)
+	}
+	if !regexp.MustCompile(`serve_axon 0x[0-9a-f]{64}`).MatchString(stderr) {
+		t.Errorf("which extrinsic: %q", stderr)
+	}
+}
+
+// TestWeightsAsTheSDKQuantisesThem: from the command line to the call's arguments.
+func TestWeightsAsTheSDKQuantisesThem(t *testing.T) {
+	b, err := os.ReadFile("../../../testdata/chain/weight_quantisation.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var file struct {
+		Vectors []struct {
+			UIDs    []uint16
+			Weights []json.Number
+			Result  json.RawMessage // two lists, or a word where they are refused
+		}
+	}
+	if err := json.Unmarshal(b, &file); err != nil {
+		t.Fatal(err)
+	}
+	c := newHarness(t, 143, habits{}).commands(t)
+	join := func(v any) string { return strings.ReplaceAll(strings.Trim(fmt.Sprint(v), "[]"), " ", ",") }
+	for _, v := range file.Vectors {
+		args := append(byAlice("set-weights", "--dry-run"), "--uids="+join(v.UIDs), "--weights="+join(v.Weights))
+		var want [2][]uint16
+		if json.Unmarshal(v.Result, &want) != nil || len(want[0]) == 0 {
+			if code, _, stderr := c.run(args...); code != node.Usage {
+				t.Errorf("%v of %v: exit %d, %q", v.Weights, v.UIDs, code, stderr)
+			}
+			continue
+		}
+		dry, _ := c.good(args...)
+		sent := dry["args"].(map[string]any)
+		if got := fmt.Sprint(sent["dests"], sent["weights"]); got != fmt.Sprint(want[0], want[1]) {
+			t.Errorf("%v of %v: %s, want %v", v.Weights, v.UIDs, got, want)
+		}
+	}
+}
+
 // TestErasWhereFinalityIsFarBehind: an extrinsic is signed from a block that it can
 // still be included after.
 func TestErasWhereFinalityIsFarBehind(t *testing.T) {
-	h := newHarness(t, 143, habits{unfinal: true})
+	h := newHarness(t, 143, habits{lag: 80})
 	c := h.commands(t)
 	h.mu.Lock()
 	for range 100 { // empty blocks

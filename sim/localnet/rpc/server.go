@@ -148,8 +148,9 @@ type Server struct {
 	mu      sync.Mutex // guards all below
 	chain   *mockchain.Chain
 	ledger  *ledger
-	blocks  []*block // the last keepBlocks, by number
-	byHash  map[[32]byte]*block
+	blocks  []*block            // the last keepBlocks, by number
+	byHash  map[[32]byte]*block // those, and block 0
+	hashes  [][32]byte          // of every block, as the real chain keeps them: 32 bytes each
 	final   uint64
 	pool    []*pending
 	nonces  map[chain.Hotkey]uint32
