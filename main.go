@@ -32,7 +32,7 @@ func main() {
 			sim.Sim(), sim.Localnet(), sim.Bench(),
 		},
 	}
-	node.Prepare(app, map[string]node.Code{"sim": node.Other, "bench": node.Other})
+	node.Prepare(app, map[string]node.Code{"sim": node.Other, "bench": node.Other, "localnet": node.Other})
 	os.Exit(node.Exit(app.RunContext(ctx, node.Arrange(app, os.Args)), os.Stderr))
 }
 

@@ -36,6 +36,8 @@ const (
 	AlarmFeedRefused
 	// AlarmFeedQuota: what is left of the feed's quota does not last.
 	AlarmFeedQuota
+	// AlarmFeedCorrections: the feed changes the results of many finished games.
+	AlarmFeedCorrections
 	// AlarmStoreFailed: the store does not take what is written.
 	AlarmStoreFailed
 	// AlarmDiskLow: the store's disk is nearly full.
@@ -53,23 +55,24 @@ const (
 )
 
 var alarmNames = [alarmCount]struct{ word, fix string }{
-	AlarmWeightsMissed:  {"weights_missed", "see the last weights line for the chain's answer; then `bettensor weights show`"},
-	AlarmWeightsRefused: {"weights_refused", "do what the chain's answer asks for; weights are tried again next round"},
-	AlarmWeightsIdle:    {"weights_idle", "check the feed and the miners, or set weights.fallback"},
-	AlarmRevealMissed:   {"reveal_missed", "nothing by hand: weights are committed again; check the chain's beacon if it comes back"},
-	AlarmForeignKey:     {"foreign_key", "find the other process that holds this hotkey and stop it, then restart this one"},
-	AlarmNotRegistered:  {"not_registered", "register the hotkey; `bettensor doctor` prints the command"},
-	AlarmNoPermit:       {"no_permit", "raise the hotkey's stake above the threshold that `bettensor doctor` prints"},
-	AlarmChainStale:     {"chain_stale", "check the network and the endpoints; add a second --subtensor.chain_endpoint"},
-	AlarmFeedStale:      {"feed_stale", "check --feed.url and the provider's own status"},
-	AlarmFeedRefused:    {"feed_refused", "renew the feed's key and restart"},
-	AlarmFeedQuota:      {"feed_quota", "poll less often, follow fewer leagues, or buy a larger plan"},
-	AlarmStoreFailed:    {"store_failed", "check the disk; then `bettensor store verify`"},
-	AlarmDiskLow:        {"disk_low", "free space on the store's disk"},
-	AlarmBackupFailed:   {"backup_failed", "free space for backups, and check the directory's mode"},
-	AlarmServiceFailed:  {"service_failed", "report the stack in the log; the service is built again by itself"},
-	AlarmLoopStalled:    {"loop_stalled", "take /debug/pprof/goroutine?debug=2, then restart"},
-	AlarmClockOffset:    {"clock_offset", "make the system follow a time server"},
+	AlarmWeightsMissed:   {"weights_missed", "see the last weights line for the chain's answer; then `bettensor weights show`"},
+	AlarmWeightsRefused:  {"weights_refused", "do what the chain's answer asks for; weights are tried again next round"},
+	AlarmWeightsIdle:     {"weights_idle", "check the feed and the miners, or set weights.fallback"},
+	AlarmRevealMissed:    {"reveal_missed", "nothing by hand: weights are committed again; check the chain's beacon if it comes back"},
+	AlarmForeignKey:      {"foreign_key", "find the other process that holds this hotkey and stop it, then restart this one"},
+	AlarmNotRegistered:   {"not_registered", "register the hotkey; `bettensor doctor` prints the command"},
+	AlarmNoPermit:        {"no_permit", "raise the hotkey's stake above the threshold that `bettensor doctor` prints"},
+	AlarmChainStale:      {"chain_stale", "check the network and the endpoints; add a second --subtensor.chain_endpoint"},
+	AlarmFeedStale:       {"feed_stale", "check --feed.url and the provider's own status"},
+	AlarmFeedRefused:     {"feed_refused", "renew the feed's key and restart"},
+	AlarmFeedQuota:       {"feed_quota", "poll less often, follow fewer leagues, or buy a larger plan"},
+	AlarmFeedCorrections: {"feed_corrections", "compare some of those results with another source; a second feed (--feed.second.url) decides it for you"},
+	AlarmStoreFailed:     {"store_failed", "check the disk; then `bettensor store verify`"},
+	AlarmDiskLow:         {"disk_low", "free space on the store's disk"},
+	AlarmBackupFailed:    {"backup_failed", "free space for backups, and check the directory's mode"},
+	AlarmServiceFailed:   {"service_failed", "report the stack in the log; the service is built again by itself"},
+	AlarmLoopStalled:     {"loop_stalled", "take /debug/pprof/goroutine?debug=2, then restart"},
+	AlarmClockOffset:     {"clock_offset", "make the system follow a time server"},
 }
 
 // AlarmCodes returns all codes, in their order.

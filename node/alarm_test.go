@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -84,7 +85,7 @@ func TestAlarmCodesHaveWords(t *testing.T) {
 	if err := code.UnmarshalText([]byte("nosuch")); err == nil {
 		t.Error("nosuch is an alarm")
 	}
-	if alarmCount.String() != "alarm(17)" || alarmCount.Fix() != "" {
+	if alarmCount.String() != "alarm(18)" || alarmCount.Fix() != "" {
 		t.Errorf("beyond the last: %v %q", alarmCount, alarmCount.Fix())
 	}
 }
@@ -264,6 +265,55 @@ func TestValidatorTimesWhatItDoes(t *testing.T) {
 		}
 		if x.Name == "commit" && x.Took.Max != time.Millisecond {
 			t.Errorf("a commit took %v, the rig's disk takes 1 ms", x.Took.Max)
+		}
+	}
+}
+
+// TestEveryAlarmCanBeRaised: code that no test file holds raises each of them.
+func TestEveryAlarmCanBeRaised(t *testing.T) {
+	var text strings.Builder
+	for _, pattern := range []string{"*.go", "web/*.go", "live/*.go"} {
+		names, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
+				continue
+			}
+			data, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text.Write(data)
+		}
+	}
+	source, err := os.ReadFile("alarm.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := regexp.MustCompile(`(?m)^\t(Alarm\w+): +\{"`).FindAllStringSubmatch(string(source), -1)
+	if len(names) != int(alarmCount) {
+		t.Fatalf("%d of %d alarms are in the table", len(names), alarmCount)
+	}
+	for _, m := range names {
+		if !regexp.MustCompile(`(Raise|Set|level|oneOf)\((node\.)?` + m[1] + `\b`).MatchString(text.String()) {
+			t.Errorf("nothing raises %s", m[1])
+		}
+	}
+}
+
+// TestStatusLineSaysWhereANodeIs, once in so much of the wall's time.
+func TestStatusLineSaysWhereANodeIs(t *testing.T) {
+	r := newRig(t)
+	n := r.addValidator("v0")
+	var log bytes.Buffer
+	n.core().ports.Log = slog.New(slog.NewTextHandler(&log, nil))
+	n.core().log = n.core().ports.Log
+	r.run(5 * time.Minute)
+	for _, word := range []string{" block=", " epoch=", " uid=", " sessions=", " alarms=", " weights_set=", " weights="} {
+		if !strings.Contains(log.String(), word) {
+			t.Errorf("no%s in\n%s", word, &log)
 		}
 	}
 }

@@ -52,7 +52,7 @@ const maxReplies = 256
 // asked is what is remembered of a validator that polls. Across restarts it is
 // the newest nonce.
 type asked struct {
-	nonces   wire.NonceWindow
+	newest   uint64 // nonce; everything up to it was taken, or is not any more
 	polls    bucket
 	answered time.Time // by the node's clock; zero for not in this run
 	trouble  trouble
@@ -64,7 +64,7 @@ func loadAsked(facts map[string]string) map[chain.Hotkey]*asked {
 	for name, text := range facts { // order cannot matter: each stands for itself
 		h, ok := strings.CutPrefix(name, ledger.FactAsked)
 		if newest, err := strconv.ParseUint(text, 10, 64); ok && err == nil {
-			out[chain.Hotkey(h)] = &asked{nonces: wire.NonceWindowFrom(newest)}
+			out[chain.Hotkey(h)] = &asked{newest: newest}
 		}
 	}
 	return out
@@ -173,17 +173,15 @@ func (a *axon) admit(m *wire.Message) (uid chain.UID, ok bool) {
 		a.stats.stale++
 		return trouble(AskerStale, fmt.Sprintf("its request is of %v ago by our clock", wall.Sub(nanos(m.Exchange.Nonce)).Round(time.Second)))
 	}
-	newest := known.nonces.Newest()
-	if known.nonces.AcceptNanos(m.Exchange.Nonce) != nil {
+	if m.Exchange.Nonce <= known.newest {
 		a.stats.old++
 		return trouble(AskerReplay, "the nonce of its request is not newer than its last one")
 	}
-	if now := known.nonces.Newest(); now != newest {
-		text := strconv.FormatUint(now, 10)
-		b := n.store.Batch()
-		ledger.Facts.Put(b, ledger.FactAsked+string(m.Sender), &text)
-		n.store.Commit(b)
-	}
+	known.newest = m.Exchange.Nonce
+	text := strconv.FormatUint(known.newest, 10)
+	b := n.store.Batch()
+	ledger.Facts.Put(b, ledger.FactAsked+string(m.Sender), &text)
+	n.store.Commit(b)
 	// Behind the nonce: a request that somebody has caught and sends again must not
 	// use up what its sender may ask.
 	if known.polls.take(askRate, wall) > 0 {
@@ -202,7 +200,7 @@ func (a *axon) prune() {
 	n := a.n
 	var gone []chain.Hotkey
 	for h, x := range n.asked { // sorted below
-		if _, ok := n.State.UID(h); !ok && synapse.Check(x.nonces.Newest(), n.loop.Wall()) == synapse.ErrStale {
+		if _, ok := n.State.UID(h); !ok && synapse.Check(x.newest, n.loop.Wall()) == synapse.ErrStale {
 			gone = append(gone, h)
 		}
 	}

@@ -220,7 +220,7 @@ func TestA4Bounded(t *testing.T) {
 	if got := len(m.m.asked); got != 1 {
 		t.Errorf("%d remembered", got)
 	}
-	m.m.asked[hotkeyOf("long-gone")] = &asked{nonces: wire.NonceWindowFrom(1)}
+	m.m.asked[hotkeyOf("long-gone")] = &asked{newest: 1}
 	other := r.caller("v1", m)
 	other.ask(other.poll(r.w.Now()))
 	if _, there := m.m.asked[hotkeyOf("long-gone")]; there || len(m.m.asked) != 2 {

@@ -325,7 +325,7 @@ func TestAnswersAreLimitedToo(t *testing.T) {
 
 // TestNewSessionIsNoNewBurst: who comes back finds what it left of its rate.
 func TestNewSessionIsNoNewBurst(t *testing.T) {
-	for _, end := range []string{"replaced", "hung up"} {
+	for _, end := range []string{"replaced", "hung up", "hung up, and then a metagraph came"} {
 		r := newRig(t)
 		g := r.offer("100", t0.Add(time.Hour))
 		n := r.addValidator("v0", func(c *ValidatorConfig) { c.MessageRate, c.MessageBurst = 1, 5 })
@@ -335,9 +335,12 @@ func TestNewSessionIsNoNewBurst(t *testing.T) {
 			p.pass(p.end, wire.AppendHeartbeat(nil, p.signer, p.w.Now(), p.nonce()))
 		}
 		r.run(2 * rigLatency)
-		if end == "hung up" {
+		if end != "replaced" {
 			r.cut(p.end, "bye")
 			r.run(2 * rigLatency)
+		}
+		if strings.Contains(end, "metagraph") {
+			n.do(func() { n.v.services[n.v.acceptor].service.(*communication).dropUnregistered() })
 		}
 		p = r.session("m0", n)
 		p.send(p.predict(submission("a", g, bet.Home, 1)))

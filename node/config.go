@@ -41,6 +41,10 @@ type ValidatorConfig struct {
 	MetagraphInterval time.Duration
 	// FeedInterval between polls of the games feed. Default 10 min.
 	FeedInterval time.Duration
+	// FeedAgreed says that the feed hands on a result only where two providers tell
+	// the same: then one that changes is believed at once, and not only when the
+	// feed has stood by it. Default off.
+	FeedAgreed bool
 	// ClosingLead before a kick-off at which the feed is polled once more, for the
 	// closing odds. Default 1 min: a poll and its retries fit. Below 0 there is no
 	// such poll, for a feed that tells closing odds by itself.

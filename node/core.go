@@ -167,7 +167,7 @@ func (c *core) down(err error) {
 		return
 	}
 	c.downErr = err
-	c.log.Error("node is down", "err", err)
+	c.log.Error("node is down", "err", err, "code", "node_down", "fix", "nothing by hand where it is built again; else see the error", "runbook", AlarmStoreFailed.Runbook())
 	c.detachAll()
 	if c.ports.Down != nil {
 		c.ports.Down(err)

@@ -22,7 +22,8 @@ const feedOverlap = 6 * time.Hour
 const staleFeed = 6
 
 // games is the validator's Games service: it polls the feed, believes what
-// feed.Timely and feed.Merge believe, and tells the others once it is on disk.
+// feed.Timely and feed.Merge believe, a changed result later than all else (see
+// corrections.go), and tells the others once it is on disk.
 //
 // feed ─► Merge ─► State.Games, ledger ─► (durable) games_updated, game_settled
 type games struct {
@@ -36,6 +37,7 @@ type games struct {
 	since   time.Time
 	pending []gameNews
 	stats   struct{ polls, changed, refused, ahead, forgotten uint64 }
+	corrections
 	lastErr string    // of the last poll, "" where it was answered
 	good    time.Time // when the feed answered last, or when the service was built
 }
@@ -100,7 +102,7 @@ func (g *games) awaitStart() {
 
 func (g *games) poll(r *sched.Run) {
 	g.run = r
-	since := g.since
+	since := g.corrections.since(g.since)
 	if !since.IsZero() {
 		since = since.Add(-feedOverlap)
 	}
@@ -129,19 +131,29 @@ func (g *games) learn(b *feed.Batch) {
 	news := gameNews{}
 	now := g.v.loop.Now()
 	batch := g.v.store.Batch()
+	refused := &feedNote{g: g, what: "news refused"}
+	held := &feedNote{g: g, what: "changed result held: one answer is no proof"}
+	taken := &feedNote{g: g, what: "changed result believed: settled and scored again"}
 	for i := range b.Games {
 		in := &b.Games[i]
 		if err := feed.Timely(now, in); err != nil {
 			g.stats.ahead++
-			g.v.log.Warn("news refused", "game_id", in.ID, "err", err)
+			refused.add("game_id", in.ID, "err", err)
 			continue
 		}
 		old := g.v.State.Games[in.ID]
 		next, change, err := feed.Merge(old, *in)
 		if err != nil {
 			g.stats.refused++
-			g.v.log.Warn("news refused", "game_id", in.ID, "err", err)
+			refused.add("game_id", in.ID, "err", err)
 			continue
+		}
+		if change.Has(feed.Corrected) {
+			if !g.believes(now, old, &next, held, taken) {
+				continue
+			}
+		} else if old != nil {
+			g.corrections.withdraw(in, old)
 		}
 		if change == 0 {
 			continue
@@ -158,6 +170,11 @@ func (g *games) learn(b *feed.Batch) {
 			news.settled = append(news.settled, game)
 		}
 	}
+	for _, n := range []*feedNote{refused, held, taken} {
+		n.end()
+	}
+	g.corrections.expire(now)
+	g.judgeCorrections()
 	at := b.At
 	if at.After(now) {
 		at = now

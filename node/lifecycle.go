@@ -90,7 +90,8 @@ func (c *core) startAll(e NodeStarted) {
 // the others go on.
 func (c *core) panicked(p sched.Panic) {
 	name := p.Scope.Name()
-	c.log.Error("service panicked", "service", name, "err", p.Value, "stack", p.Stack)
+	c.log.Error("service panicked", "service", name, "err", p.Value, "stack", p.Stack,
+		"code", AlarmServiceFailed.String(), "fix", AlarmServiceFailed.Fix(), "runbook", AlarmServiceFailed.Runbook())
 	c.loop.Trace("panic", name, fmt.Sprint(p.Value))
 	i := slices.IndexFunc(c.services, func(s held) bool { return s.scope == p.Scope })
 	if i < 0 || c.services[i].trait&rebuildable == 0 {

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -31,6 +30,8 @@ type metagraph struct {
 	stats struct{ syncs, stale, served, refused uint64 }
 
 	lastErr string // of the last sync, "" where it was answered
+	silence string // the newest error since a new block was seen, whatever came after it
+	stale   *sched.Timer
 }
 
 const (
@@ -52,6 +53,9 @@ type metagraphConfig struct {
 	axon            chain.Axon
 	blockTime       time.Duration
 	foreign         func(uint64) // told of Reply.Foreign; nil where nobody wants to know
+	// stopped says that another process acts with our key, so that nothing is
+	// announced; nil where that is not looked for.
+	stopped func() bool
 }
 
 // chainPort is a port to the subtensor. Two requests may be under way: a
@@ -69,6 +73,7 @@ func chainPort(s *sched.Scope, p Ports, deadline time.Duration, done func(sched.
 
 func newMetagraph(c *core, s *sched.Scope, state *State, cfg metagraphConfig) *metagraph {
 	m := &metagraph{named: "metagraph", core: c, cfg: cfg, state: state, began: c.loop.Now()}
+	m.stale = s.Timer("chain-stale", m.judgeAge)
 	m.port = chainPort(s, c.ports, cfg.deadline, m.done)
 	m.task = s.Task(sched.TaskConfig{Name: "sync_metagraph", Every: cfg.every, Jitter: 0.1,
 		Deadline: 2 * cfg.deadline,
@@ -76,6 +81,7 @@ func newMetagraph(c *core, s *sched.Scope, state *State, cfg metagraphConfig) *m
 		m.run = r
 		m.port.Start(chain.Request{Op: chain.OpSync, Hotkey: c.hotkey})
 	})
+	m.stale.ArmAt(m.began.Add(staleBlocks * cfg.blockTime))
 	return m
 }
 
@@ -114,6 +120,7 @@ func (m *metagraph) done(t sched.Ticket, req chain.Request, r chain.Reply, err e
 		m.learn(r.Metagraph)
 	} else {
 		m.lastErr = err.Error()
+		m.silence = m.lastErr
 	}
 	m.judgeAge()
 	if run != nil {
@@ -128,6 +135,9 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 		return
 	}
 	m.stats.syncs++
+	if old == nil || meta.Block > old.Block {
+		m.silence = ""
+	}
 	var changed []SlotChange
 	same := old != nil && meta.Digest != 0 && meta.Digest == old.Digest // nothing but the block is new
 	for i := range meta.Neurons {
@@ -150,15 +160,33 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 }
 
 // judgeAge raises an alarm where no new block is seen any more, whatever the
-// reason: no endpoint answers, or those that do stand still.
+// reason: no endpoint answers, or those that do stand still. A timer asks it where
+// no answer does.
 func (m *metagraph) judgeAge() {
-	seen := m.began
-	if m.state.Meta != nil && m.state.Meta.At.After(seen) {
-		seen = m.state.Meta.At
+	seen, newest := m.began, "none was ever seen"
+	if meta := m.state.Meta; meta != nil {
+		newest = fmt.Sprintf("the newest is %d", meta.Block)
+		if meta.At.After(seen) {
+			seen = meta.At
+		}
 	}
+	limit := staleBlocks * m.cfg.blockTime
 	age := m.core.loop.Now().Sub(seen)
-	m.core.alarms.Set(AlarmChainStale, age >= staleBlocks*m.cfg.blockTime,
-		fmt.Sprintf("no new block of the chain for %v: %s", age.Round(time.Second), cmp.Or(m.lastErr, "the endpoint answers with old ones")))
+	why := m.lastErr
+	switch {
+	case why != "":
+	case m.run != nil:
+		why = "the endpoint does not answer"
+	default:
+		why = "the endpoint answers with old ones"
+	}
+	if m.silence != "" && m.silence != why {
+		why += "; before that: " + m.silence
+	}
+	m.core.alarms.Set(AlarmChainStale, age >= limit, fmt.Sprintf("no new block of the chain for %v, %s: %s", age.Round(time.Second), newest, why))
+	if age < limit {
+		m.stale.ArmAt(seen.Add(limit))
+	}
 }
 
 // served says whether somebody's permit or address differs in two metagraphs.
@@ -188,6 +216,9 @@ func (m *metagraph) keep(meta *chain.Metagraph, changed bool) {
 // already shown is not served again: that would hit the serving limit.
 func (m *metagraph) announce(meta *chain.Metagraph) {
 	uid, ok := m.state.UID(m.core.hotkey)
+	if m.cfg.stopped != nil && m.cfg.stopped() {
+		return // two hosts that both announced would spend each other's serving limit
+	}
 	if !ok || m.cfg.axon == (chain.Axon{}) || m.serve != 0 || m.core.loop.Now().Before(m.hold) || meta.Neurons[uid].Axon == m.cfg.axon {
 		return
 	}

@@ -66,7 +66,7 @@ func NewMiner(l *sched.Loop, cfg MinerConfig, p Ports, m model.Model, opener fun
 	n.add("predictions", 0, func(s *sched.Scope) service { return newMinerPredictions(n, s) })
 	n.add("communication", rebuildable|dials, func(s *sched.Scope) service { return newMinerCommunication(n, s) })
 	n.add("database", rebuildable, func(s *sched.Scope) service { return newDatabase(n.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
-	n.add("status", rebuildable, func(s *sched.Scope) service { return newStatus(n.core, s, cfg.StatusInterval) })
+	n.add("status", rebuildable, func(s *sched.Scope) service { return newStatus(n.core, s, &n.State, cfg.Netuid, cfg.StatusInterval) })
 	n.add("axon", rebuildable|accepts, func(s *sched.Scope) service { return newAxon(n, s) })
 	n.found = nil
 	return n, nil

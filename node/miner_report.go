@@ -110,7 +110,7 @@ func (n *Miner) Report() MinerReport {
 		v := &s.Validators[i]
 		v.Session = n.State.Sessions[v.Hotkey] != 0
 		if a := n.asked[v.Hotkey]; a != nil {
-			v.Asked = nanos(a.nonces.Newest())
+			v.Asked = nanos(a.newest)
 			if a.trouble.stands() {
 				t := a.trouble.Trouble
 				v.Trouble = &t

@@ -513,6 +513,7 @@ func TestMinerFollowsCorrections(t *testing.T) {
 		g := r.games[0]
 		step.change(&g)
 		r.tell(g)
+		r.run(time.Hour) // the validator believes it when the feed stands by it
 		if got := state(); got != step.want {
 			t.Errorf("step %d: %s, want %s", i, got, step.want)
 		}

@@ -183,6 +183,7 @@ func (m *metagraph) Stats() ServiceStats {
 func (g *games) Stats() ServiceStats {
 	s := ServiceStats{Name: g.name(), Counts: []Count{
 		{"known", uint64(len(g.v.State.Games))}, {"polls", g.stats.polls}, {"changed", g.stats.changed}, {"refused", g.stats.refused}, {"refused_ahead", g.stats.ahead}, {"forgotten", g.stats.forgotten}}}
+	s.Counts = append(s.Counts, g.corrections.counts()...)
 	hours, day, older := g.unsettled()
 	s.Counts = append(s.Counts, Count{"unsettled_3h", hours}, Count{"unsettled_1d", day}, Count{"unsettled_older", older})
 	s.State, s.Reason = health(g.stats.polls > 0 && g.lastErr == "", cmp.Or(g.lastErr, "not polled yet"))

@@ -7,7 +7,8 @@
 // weights on the chain, one service a file. Then miner.go. events.go says what
 // is published, state.go what is shared, ports.go what is reached, config.go
 // what can be set, stats.go what is counted and totals.go what of it survives a
-// restart, forget.go how old rows go, lifecycle.go how a service that failed is
+// restart, nonces.go what of nonces does, trouble.go how peers that fail are told
+// of, forget.go how old rows go, lifecycle.go how a service that failed is
 // built again and how a node ends. sim and node/cli build nodes; nobody else calls it.
 package node
 
@@ -96,7 +97,8 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 		v.State.setMeta(found.Metagraph, true)
 	}
 	v.add("metagraph", rebuildable, func(s *sched.Scope) service {
-		return newMetagraph(v.core, s, &v.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid, axon: cfg.axon(), blockTime: cfg.BlockTime, foreign: v.foreignCount})
+		return newMetagraph(v.core, s, &v.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid, axon: cfg.axon(), blockTime: cfg.BlockTime, foreign: v.foreignCount,
+			stopped: func() bool { return v.foreign != "" }})
 	})
 	v.add("games", 0, func(s *sched.Scope) service { return newGames(v, s) })
 	v.add("communication", rebuildable|accepts, func(s *sched.Scope) service { return newCommunication(v, s) })
@@ -104,7 +106,7 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	v.add("scoring", rebuildable, func(s *sched.Scope) service { return newScoring(v, s) })
 	v.add("weights", rebuildable, func(s *sched.Scope) service { return newWeights(v, s) })
 	v.add("database", rebuildable, func(s *sched.Scope) service { return newDatabase(v.core, s, cfg.BackupInterval, cfg.BackupDeadline) })
-	v.add("status", rebuildable, func(s *sched.Scope) service { return newStatus(v.core, s, cfg.StatusInterval) })
+	v.add("status", rebuildable, func(s *sched.Scope) service { return newStatus(v.core, s, &v.State, cfg.Netuid, cfg.StatusInterval) })
 	v.add("poll", rebuildable|dials, func(s *sched.Scope) service { return newPoll(v, s) })
 	v.found = nil
 	return v, nil

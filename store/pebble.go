@@ -112,17 +112,22 @@ func (b *breakage) get() error {
 	return nil
 }
 
+// engineFailed are the fields of a line in which the engine speaks of an error.
+var engineFailed = []any{"code", "store_engine", "fix", "check the disk; then `bettensor store verify`", "runbook", "docs/runbook.md#store_failed"}
+
 // pebbleLog passes Pebble's words on.
 type pebbleLog struct {
 	log    *slog.Logger
 	broken *breakage
 }
 
-func (l pebbleLog) Infof(format string, args ...any)  { l.log.Debug(fmt.Sprintf(format, args...)) }
-func (l pebbleLog) Errorf(format string, args ...any) { l.log.Error(fmt.Sprintf(format, args...)) }
+func (l pebbleLog) Infof(format string, args ...any) { l.log.Debug(fmt.Sprintf(format, args...)) }
+func (l pebbleLog) Errorf(format string, args ...any) {
+	l.log.Error(fmt.Sprintf(format, args...), engineFailed...)
+}
 func (l pebbleLog) Fatalf(format string, args ...any) {
 	err := fmt.Errorf("pebble: "+format, args...)
-	l.log.Error(err.Error())
+	l.log.Error(err.Error(), engineFailed...)
 	l.broken.set(err)
 }
 
@@ -424,7 +429,8 @@ func (e *Pebble) accept(err error) error {
 	if err == nil || !e.o.AcceptLoss {
 		return err
 	}
-	e.o.Logger.Error("store: opened in spite of it, as told", "dir", e.o.Dir, "err", err)
+	e.o.Logger.Error("store: opened in spite of it, as told", "dir", e.o.Dir, "err", err,
+		"code", "store_loss_accepted", "fix", "start without store.accept_loss the next time", "runbook", "docs/runbook.md#store_failed")
 	return nil
 }
 

@@ -90,6 +90,10 @@ type Metagraph struct {
 	Owner   Hotkey    // hotkey of the subnet's owner, "" where it has none or the chain does not say
 	Params  Hyperparameters
 	Neurons []Neuron
+	// OwnStake: the neurons' Stake is their stake in the subnet only, without the
+	// root's part that counts with it, since the endpoint does not tell that. For
+	// whoever shows it; a node does not decide by it, and it is not recorded.
+	OwnStake bool
 	// Digest is what Content returns, kept by whoever made the snapshot; 0 where
 	// nobody has. Many nodes of one simulation are handed the same state block
 	// after block.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -316,7 +317,7 @@ func TestCodesAreTheChainsNames(t *testing.T) {
 	}
 	onChain := map[string]bool{"CallFiltered": true, "CallDisabled": true} // the first is System's
 	for _, pool := range []chain.Code{chain.Stale, chain.Future, chain.BadProof, chain.AncientBirthBlock, chain.ExhaustsResources, chain.Payment, chain.InvalidRevealRound,
-		chain.UnknownValidity, chain.TemporarilyBanned, chain.AlreadyImported, chain.TooLowPriority, chain.CycleDetected, chain.ImmediatelyDropped} {
+		chain.UnknownValidity, chain.TemporarilyBanned, chain.AlreadyImported, chain.TooLowPriority, chain.CycleDetected, chain.ImmediatelyDropped, chain.BadRequest} {
 		onChain[string(pool)] = true // Substrate's, before any pallet is asked
 	}
 	for _, m := range regexp.MustCompile(`(?m)^\d+ (\w+):`).FindAllStringSubmatch(string(b), -1) {
@@ -333,6 +334,58 @@ func TestCodesAreTheChainsNames(t *testing.T) {
 		seen[c] = true
 		if c.Class() == chain.ClassNone || c.Meaning() == "" || c.Advice() == "" || !c.Known() {
 			t.Errorf("%s lacks a class, a meaning or an advice", c)
+		}
+	}
+}
+
+// notOurs are the chain's errors that no call of ours gets: nodes set, commit and
+// reveal weights and announce axons.
+var notOurs = strings.Fields(`
+	RootNetworkDoesNotExist NonAssociatedColdKey NotEnoughStake NotEnoughStakeToWithdraw NotEnoughStakeToSetChildkeys
+	NotEnoughBalanceToStake BalanceWithdrawalError ZeroBalanceAfterWithdrawn TooManyRegistrationsThisBlock
+	InvalidWorkBlock InvalidDifficulty InvalidSeal HotKeyAlreadyDelegate
+	NetworkTxRateLimitExceeded DelegateTxRateLimitExceeded HotKeySetTxRateLimitExceeded StakingRateLimitExceeded
+	SubNetRegistrationDisabled TooManyRegistrationsThisInterval TransactorAccountShouldBeHotKey FaucetDisabled
+	NotSubnetOwner RegistrationNotPermittedOnRootSubnet StakeTooLowForRoot AllNetworksInImmunity
+	NotEnoughBalanceToPaySwapHotKey NotRootSubnet DelegateTakeTooLow DelegateTakeTooHigh
+	LiquidAlphaDisabled AlphaHighTooLow AlphaLowOutOfRange
+	ColdKeyAlreadyAssociated NotEnoughBalanceToPaySwapColdKey InvalidChild DuplicateChild ProportionOverflow TooManyChildren
+	ColdkeySwapAnnouncementNotFound ColdkeySwapTooEarly ColdkeySwapReannouncedTooEarly AnnouncedColdkeyHashDoesNotMatch
+	ColdkeySwapAlreadyDisputed ColdkeySwapClearTooEarly NewColdKeyIsHotkey
+	InvalidChildkeyTake TxChildkeyTakeRateLimitExceeded InvalidIdentity CannotUnstakeLock
+	AmountTooLow InsufficientLiquidity SlippageTooHigh TransferDisallowed ActivityCutoffTooLow
+	FirstEmissionBlockNumberAlreadySet NeedWaitingMoreBlocksToStarCall NotEnoughAlphaOutToRecycle
+	CannotBurnOrRecycleOnRootSubnet UnableToRecoverPublicKey InvalidRecoveredPublicKey
+	HotKeySwapOnSubnetIntervalNotPassed ZeroMaxStakeAmount SameNetuid StakingOperationRateLimitExceeded
+	InvalidLeaseBeneficiary LeaseCannotEndInThePast LeaseNetuidNotFound LeaseDoesNotExist LeaseHasNoEndBlock LeaseHasNotEnded
+	Overflow BeneficiaryDoesNotOwnHotkey ExpectedBeneficiaryOrigin AdminActionProhibitedDuringWeightsWindow
+	SymbolDoesNotExist SymbolAlreadyInUse RevealPeriodTooLarge RevealPeriodTooSmall InvalidValue
+	SubnetLimitReached CannotAffordLockCost EvmKeyAssociateRateLimitExceeded SameAutoStakeHotkeyAlreadySet
+	UidMapCouldNotBeCleared TrimmingWouldExceedMaxImmunePercentage ChildParentInconsistency
+	InvalidNumRootClaim InvalidRootClaimThreshold InvalidSubnetNumber TooManyUIDsPerMechanism
+	VotingPowerTrackingNotEnabled InvalidVotingPowerEmaAlpha PrecisionLoss AddStakeBurnRateLimitExceeded
+`)
+
+// TestEveryErrorOfTheChainHasARow: or is known to be nothing that a node gets.
+func TestEveryErrorOfTheChainHasARow(t *testing.T) {
+	b, err := os.ReadFile("../../testdata/chain/finney.errors.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^\d+ (\w+):`).FindAllStringSubmatch(string(b), -1) {
+		name := m[1]
+		seen[name] = true
+		if known, other := chain.Code(name).Known(), slices.Contains(notOurs, name); known == other {
+			t.Errorf("%s: in the table %v, said to be none of ours %v", name, known, other)
+		}
+	}
+	if len(seen) != 135 {
+		t.Errorf("%d errors are read", len(seen))
+	}
+	for _, name := range notOurs {
+		if !seen[name] {
+			t.Errorf("%s is no error of the chain", name)
 		}
 	}
 }
@@ -357,6 +410,14 @@ func TestClassOfCode(t *testing.T) {
 		{chain.MaxWeightExceeded, chain.Bug},
 		{chain.DuplicateUids, chain.Bug},
 		{chain.InvalidPort, chain.Stop},
+		{chain.MechanismDoesNotExist, chain.Stop},
+		{chain.SubtokenDisabled, chain.Stop},
+		{chain.TxRateLimitExceeded, chain.Wait},
+		{chain.DisabledTemporarily, chain.Wait},
+		{chain.Deprecated, chain.Upgrade},
+		{chain.InsufficientBalance, chain.Stop},
+		{chain.ColdkeySwapDisputed, chain.Stop},
+		{chain.BadRequest, chain.Resync},
 		{"SomethingNew", chain.Wait},
 	} {
 		if got := c.code.Class(); got != c.want {

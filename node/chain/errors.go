@@ -56,6 +56,14 @@ const (
 	HotKeyAccountNotExists Code = "HotKeyAccountNotExists"
 	InputLengthsUnequal    Code = "InputLengthsUnequal"
 	ColdkeySwapAnnounced   Code = "ColdkeySwapAnnounced"
+	ColdkeySwapDisputed    Code = "ColdkeySwapDisputed"
+	InsufficientBalance    Code = "InsufficientBalance"
+	MechanismDoesNotExist  Code = "MechanismDoesNotExist"
+	SubtokenDisabled       Code = "SubtokenDisabled"
+	TxRateLimitExceeded    Code = "TxRateLimitExceeded"
+	DisabledTemporarily    Code = "DisabledTemporarily"
+	Deprecated             Code = "Deprecated"
+	RootWeights            Code = "CanNotSetRootNetworkWeights"
 )
 
 // Refusals by the pool, before any block: names of Substrate's transaction
@@ -74,6 +82,7 @@ const (
 	TooLowPriority     Code = "TooLowPriority"
 	CycleDetected      Code = "CycleDetected"
 	ImmediatelyDropped Code = "ImmediatelyDropped"
+	BadRequest         Code = "BadRequest"
 )
 
 // CallFiltered is the one refusal of the System pallet: the chain is in safe
@@ -170,6 +179,14 @@ var refusals = []refusal{
 	{HotKeyAccountNotExists, Stop, "the chain knows no account of the hotkey", "register the hotkey"},
 	{InputLengthsUnequal, Bug, "the lists of one call differ in length", "report it"},
 	{ColdkeySwapAnnounced, Stop, "a swap of the coldkey is under way", "wait for the swap, or cancel it with the coldkey"},
+	{ColdkeySwapDisputed, Stop, "a swap of the coldkey is disputed, and the account is frozen", "settle the dispute with the coldkey's owner and the chain's"},
+	{InsufficientBalance, Stop, "the account has too little for the operation", "send the hotkey a little TAO"},
+	{MechanismDoesNotExist, Stop, "the subnet has no mechanism of that number", "correct the mechanism in the configuration, or --mechid: 0 is always there"},
+	{SubtokenDisabled, Stop, "the subnet has not been started: its token is disabled", "ask the subnet's owner to start it, or check the netuid"},
+	{TxRateLimitExceeded, Wait, "the hotkey did this less than the chain's rate limit ago", "wait: the limit is in blocks"},
+	{DisabledTemporarily, Wait, "the chain has switched this call off for a while", "wait and alert: the chain's announcements say for how long"},
+	{Deprecated, Upgrade, "the chain has replaced this call by another", "install the version that knows the chain's present calls"},
+	{RootWeights, Stop, "weights of the root network are not set", "check the netuid: 0 is no subnet"},
 	{Stale, Resync, "the nonce has been used", "read the nonce again; is another process using the hotkey?"},
 	{Future, Resync, "an extrinsic with an earlier nonce is missing", "read the nonce again"},
 	{BadProof, Resync, "the signature is not over what the chain expects", "read runtime version and genesis again: the runtime was upgraded, or the endpoint is of another chain"},
@@ -183,6 +200,7 @@ var refusals = []refusal{
 	{TooLowPriority, Wait, "the pool holds another extrinsic of ours in its place", "wait for that one's outcome"},
 	{CycleDetected, Bug, "the extrinsic depends on itself", "report it"},
 	{ImmediatelyDropped, Wait, "the endpoint's pool is full", "wait, or try another endpoint"},
+	{BadRequest, Resync, "the chain refuses the request at the pool and does not say why", "read the subnet again and build the request anew; if it comes again, compare permit, commit-reveal and version key with the chain's"},
 	{CallFiltered, Wait, "the chain is in safe mode and lets this call not through", "wait and alert"},
 	{CallDisabled, Stop, "the chain does not offer this call", "choose another call"},
 }

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,8 +44,8 @@ const (
 )
 
 // Chain is the command `chain`: the live client, a question or an extrinsic at a
-// time. It asks nothing of an endpoint that a chain for tests may lack: no new
-// heads, no runtime interfaces, no dry run.
+// time. Of an endpoint on this machine it asks nothing that a chain for tests may
+// lack: no new heads, no runtime interfaces, no dry run.
 func Chain() *cli.Command {
 	read := func(name, text string, action cli.ActionFunc, more ...cli.Flag) *cli.Command {
 		return &cli.Command{Name: name, Usage: text, Flags: append(chainFlags(), more...), Action: action}
@@ -52,6 +53,7 @@ func Chain() *cli.Command {
 	write := func(name, text, description string, action cli.ActionFunc, more ...cli.Flag) *cli.Command {
 		flags := append(chainFlags(), append(walletFlags(), passwordFile(),
 			&cli.StringFlag{Name: "wallet.uri", Usage: "development `URI`, such as //Alice, in place of a wallet; on loopback endpoints only"},
+			journalFlag(),
 			&cli.BoolFlag{Name: "dry-run", Usage: "build, sign and print the extrinsic, and send nothing"},
 			&cli.StringFlag{Name: "wait", Usage: "`STATE` to wait for, included or finalized", Value: "included"},
 		)...)
@@ -63,11 +65,11 @@ func Chain() *cli.Command {
 	block := func() cli.Flag {
 		return &cli.Uint64Flag{Name: "block", Usage: "`NUMBER` of the block to read at; the newest finalised one if 0"}
 	}
-	weights := func() []cli.Flag {
+	weights := func(salt string) []cli.Flag {
 		return []cli.Flag{
 			&cli.StringFlag{Name: "uids", Usage: "`UID,…` to give weights to"},
 			&cli.StringFlag{Name: "weights", Usage: "`WEIGHT,…` of each, of any scale"},
-			&cli.StringFlag{Name: "salt", Usage: "`NUMBER,…` of the commit's hash"},
+			&cli.StringFlag{Name: "salt", Usage: salt},
 			mechanism(),
 			&cli.StringFlag{Name: "version-key", Usage: "`NUMBER` of the weights' version; the subnet's own if not given"},
 		}
@@ -83,10 +85,12 @@ func Chain() *cli.Command {
 				&cli.StringFlag{Name: "axon.external_ip", Aliases: []string{"axon.ip", "ip"}, Usage: "`ADDRESS` to announce", EnvVars: []string{"BETTENSOR_AXON_EXTERNAL_IP", "BT_AXON_EXTERNAL_IP"}},
 				&cli.UintFlag{Name: "axon.external_port", Aliases: []string{"axon.port", "port"}, Usage: "`PORT` to announce", Value: 8091, EnvVars: []string{"BETTENSOR_AXON_EXTERNAL_PORT", "BT_AXON_EXTERNAL_PORT"}}),
 			write("set-weights", "give weights to neurons, in the way that the subnet asks for",
-				"Plain where commit-reveal is off, else sealed until a beacon's round where the runtime takes that, else\n"+
-					"as a hash, and always as a hash if --salt is given. What a hash needs to be revealed is printed on\n"+
-					"standard error before it is sent.", chainSetWeights, weights()...),
-			write("reveal", "reveal weights that were committed as a hash", "Give the same weights, salt and version as the commit.", chainReveal, weights()...),
+				"Plain where commit-reveal is off. Where it is on, sealed until a beacon's round if the runtime takes that,\n"+
+					"else as a hash; as a hash also if --salt is given, which is an error where commit-reveal is off. What a\n"+
+					"hash needs to be revealed is printed on standard error before it is sent.", chainSetWeights,
+				weights("`NUMBER,…` of a commit's hash; where commit-reveal is on only, and makes the commit a hash")...),
+			write("reveal", "reveal weights that were committed as a hash", "Give the same weights, salt and version as the commit.", chainReveal,
+				weights("`NUMBER,…` that the commit's hash was made with")...),
 		},
 	}
 }
@@ -105,9 +109,11 @@ func chainFlags() []cli.Flag {
 type talk struct {
 	*cli.Context
 	client *substrate.Client
-	ctx    context.Context // ends with the command's time
-	key    *wallet.Key     // of a write
-	local  bool            // on a loopback endpoint
+	ctx    context.Context  // ends with the command's time
+	key    *wallet.Key      // of a write
+	local  bool             // on loopback endpoints only
+	meta   *chain.Metagraph // as it was read for a write, nil where it was not
+	shown  bool             // an outcome has been printed
 }
 
 // talking connects, lets a command do its work, and hangs up. What is wrong with
@@ -133,8 +139,17 @@ func talking(c *cli.Context, writes bool, work func(*talk) error) (err error) {
 	if err := (listField{&where.Endpoints}).Set(c.String("subtensor.chain_endpoint")); err != nil {
 		return usage(c, "--subtensor.chain_endpoint: %w", err)
 	}
+	for _, e := range where.Endpoints {
+		if u, err := url.Parse(e); err == nil && u.User != nil {
+			return usage(c, "--subtensor.chain_endpoint: %s has a user or a password in it; no chain asks for one, and others would see it", substrate.Redacted(e))
+		}
+	}
+	if c.Duration("timeout") <= 0 {
+		return usage(c, "--timeout: expected a duration above 0, got %v", c.Duration("timeout"))
+	}
 	t := &talk{Context: c, local: where.loopback()}
-	options := substrate.Options{Endpoints: where.endpoints(), Netuid: chain.Netuid(c.Uint("netuid")), Mechanism: uint8(c.Uint("mechid")), Lazy: true}
+	options := where.asking(chain.Netuid(c.Uint("netuid")))
+	options.Mechanism = uint8(c.Uint("mechid"))
 	genesis, err := hex.DecodeString(strings.TrimPrefix(where.where().genesis, "0x"))
 	if err != nil {
 		return fmt.Errorf("genesis of %s: %w", where.where().name, err)
@@ -149,6 +164,11 @@ func talking(c *cli.Context, writes bool, work func(*talk) error) (err error) {
 		}
 		defer t.key.Wipe()
 		options.Signer = t.key
+		if !c.Bool("dry-run") {
+			if options.Dir, err = journalDir(c, where.where().name); err != nil {
+				return err
+			}
+		}
 	}
 	if t.client, err = substrate.New(options); err != nil {
 		return usage(c, "%w", err)
@@ -156,6 +176,13 @@ func talking(c *cli.Context, writes bool, work func(*talk) error) (err error) {
 	var cancel context.CancelFunc
 	t.ctx, cancel = context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
+	if options.Dir != "" {
+		hold, wrong := holdJournal(t.ctx, options.Dir, t.key.Hotkey())
+		if wrong != nil {
+			return chainError(wrong)
+		}
+		defer func() { err = errors.Join(err, hold.Release()) }()
+	}
 	t.client.Start()
 	defer func() {
 		end, cancel := context.WithTimeout(context.WithoutCancel(c.Context), closeWithin)
@@ -165,12 +192,28 @@ func talking(c *cli.Context, writes bool, work func(*talk) error) (err error) {
 	first, cancelFirst := context.WithTimeout(t.ctx, connectWithin)
 	defer cancelFirst()
 	if err := t.client.Ready(first); err != nil {
-		if c.Context.Err() != nil {
+		switch {
+		case c.Context.Err() != nil:
 			return &ExitError{Code: Other, Err: errors.New("given up")}
+		case t.ctx.Err() != nil:
+			return &ExitError{Code: Deadline, Err: fmt.Errorf("no answer from %s within --timeout %v: %w", strings.Join(redacted(options.Endpoints), ", "), c.Duration("timeout"), err)}
 		}
 		return &ExitError{Network, fmt.Errorf("no answer from %s: %w", strings.Join(redacted(options.Endpoints), ", "), err), help(c)}
 	}
-	return chainError(work(t))
+	err = work(t)
+	var refused *substrate.Refusal
+	if writes && c.Bool("json") && !t.shown && errors.As(err, &refused) {
+		// Nothing was sent; whoever reads the output finds why in its ordinary form.
+		out := shownOutcome{Outcome: substrate.Refused, Events: []string{}, Error: &shownRefusal{Name: string(refused.Code)}}
+		err = errors.Join(err, t.show(&out))
+	}
+	return chainError(err)
+}
+
+// asking are the options of a client for single questions about a subnet. Chains
+// for tests are on this machine only; anywhere else an old head is an old head.
+func (r *Resolved) asking(netuid chain.Netuid) substrate.Options {
+	return substrate.Options{Endpoints: r.endpoints(), Netuid: netuid, Lazy: r.loopback()}
 }
 
 func redacted(endpoints []string) (out []string) {
@@ -200,31 +243,25 @@ func (t *talk) load() (*wallet.Key, error) {
 // chainError gives an error of a conversation its code.
 func chainError(err error) error {
 	var known *ExitError
-	switch code := refusedWith(err); {
+	var refused *substrate.Refusal
+	var block *substrate.BlockError
+	switch {
 	case err == nil || errors.As(err, &known):
 		return err
-	case code != chain.OK:
+	case errors.As(err, &refused):
 		return &ExitError{Code: Refused, Err: err}
+	case errors.As(err, &block):
+		return &ExitError{Code: Validation, Err: err}
 	case errors.Is(err, sched.ErrUnknown):
-		return &ExitError{Code: Deadline, Err: fmt.Errorf("%w; it may still be included: look at the chain before you send it again", err)}
+		return &ExitError{Code: Deadline, Err: fmt.Errorf("%w; it may still be included: the next command with this hotkey and --journal finds out first", err)}
+	case errors.Is(err, substrate.ErrOpen):
+		return &ExitError{Code: Deadline, Err: fmt.Errorf("%w; nothing was sent: try again then", err)}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &ExitError{Code: Deadline, Err: err}
 	case errors.Is(err, context.Canceled):
 		return &ExitError{Code: Other, Err: errors.New("given up")}
 	}
 	return &ExitError{Code: Network, Err: err}
-}
-
-// refusedWith is the refusal that an error begins with the name of, OK for none.
-// What is refused before it is sent comes as an error.
-func refusedWith(err error) chain.Code {
-	for ; err != nil; err = errors.Unwrap(err) {
-		name, _, _ := strings.Cut(err.Error(), ":")
-		if code := chain.Code(name); code != chain.OK && code.Known() {
-			return code
-		}
-	}
-	return chain.OK
 }
 
 func chainInfo(c *cli.Context) error {
@@ -421,12 +458,15 @@ func chainSetWeights(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		t.meta = m
 		version, err := versionKey(t.Context, m.Params.WeightsVersionKey)
 		if err != nil {
 			return err
 		}
 		q := chain.Request{Op: chain.OpSetWeights, Weights: w, VersionKey: version}
 		switch {
+		case !m.Params.CommitReveal && len(salt) > 0:
+			return &ExitError{Code: Validation, Err: fmt.Errorf("--salt: subnet %d takes weights in the clear, where nothing is salted; leave it out", m.Netuid)}
 		case !m.Params.CommitReveal:
 		case m.Params.RevealVersion > 0 && len(salt) == 0:
 			q.Op = chain.OpCommitTimelocked
@@ -441,8 +481,8 @@ func chainSetWeights(c *cli.Context) error {
 				return err
 			}
 			// On standard error, and before it is sent: without it the commit is worthless.
-			fmt.Fprintf(t.App.ErrWriter, "to reveal it: bettensor chain reveal --netuid %d --mechid %d --uids %s --weights %s --salt %s --version-key %d\n",
-				m.Netuid, t.Uint("mechid"), commas(w.UIDs), commas(w.Values), commas(salt), version)
+			fmt.Fprintf(t.App.ErrWriter, "to reveal it: bettensor chain reveal --netuid %d --mechid %d --uids %s --weights %s --salt %s --version-key %d%s\n",
+				m.Netuid, t.Uint("mechid"), commas(w.UIDs), commas(w.Values), commas(salt), version, t.same())
 		}
 		return t.write(q)
 	})
@@ -465,12 +505,41 @@ func chainReveal(c *cli.Context) error {
 		if err != nil {
 			return err
 		}
+		t.meta = m
 		version, err := versionKey(t.Context, m.Params.WeightsVersionKey)
 		if err != nil {
 			return err
 		}
 		return t.write(chain.Request{Op: chain.OpRevealWeights, Weights: w, Salt: salt, VersionKey: version})
 	})
+}
+
+// same are the flags, each after a space, by which another command asks the same
+// chain and signs with the same key. Of an endpoint what may be a secret is left
+// out.
+func (t *talk) same() string {
+	var words []string
+	add := func(names ...string) {
+		for _, n := range names {
+			if v := t.String(n); v != "" {
+				words = append(words, "--"+n, v)
+			}
+		}
+	}
+	var endpoints []string
+	if err := (listField{&endpoints}).Set(t.String("subtensor.chain_endpoint")); err == nil && len(endpoints) > 0 {
+		words = append(words, "--subtensor.chain_endpoint", strings.Join(redacted(endpoints), ","))
+	}
+	if len(endpoints) == 0 || t.IsSet("subtensor.network") {
+		add("subtensor.network")
+	}
+	if t.String("wallet.uri") != "" {
+		add("wallet.uri")
+	} else {
+		add("wallet.path", "wallet.name", "wallet.hotkey", "wallet.password_file")
+	}
+	add("journal")
+	return " " + ShellLine(words)
 }
 
 // drawSalt is as many random numbers as the Python tools take.
@@ -496,9 +565,10 @@ func commas[T ~uint16](v []T) string {
 
 // shownOutcome is what a write prints with --json.
 type shownOutcome struct {
-	Outcome   substrate.State `json:"outcome"`
-	Block     *chain.Block    `json:"block"` // null where it is in none
-	Extrinsic string          `json:"extrinsic_hash"`
+	Op        chain.Op        `json:"-"`
+	Outcome   substrate.State `json:"outcome"`        // dropped also where it was sent and not heard of again
+	Block     *chain.Block    `json:"block"`          // null where it is in none
+	Extrinsic string          `json:"extrinsic_hash"` // "" where nothing was sent
 	Events    []string        `json:"events"`
 	Error     *shownRefusal   `json:"error"`
 	Round     uint64          `json:"reveal_round,omitempty"` // of a timelocked commit
@@ -521,10 +591,17 @@ func (t *talk) write(q chain.Request) error {
 		wait = substrate.ForFinality
 	}
 	o, err := t.client.Submit(t.ctx, q, wait)
-	if err != nil {
+	sent := o.Extrinsic != [32]byte{}
+	if err != nil && !sent {
 		return err
 	}
-	out := shownOutcome{Outcome: o.State, Extrinsic: "0x" + hex.EncodeToString(o.Extrinsic[:]), Events: o.Events, Round: o.Round, RevealAt: o.RevealAt}
+	out := shownOutcome{Op: q.Op, Outcome: o.State, Events: o.Events, Round: o.Round, RevealAt: o.RevealAt}
+	if err != nil { // sent, and what came of it is not known
+		out.Outcome = substrate.Dropped
+	}
+	if sent {
+		out.Extrinsic = hexed(o.Extrinsic[:])
+	}
 	if out.Events == nil {
 		out.Events = []string{}
 	}
@@ -534,29 +611,75 @@ func (t *talk) write(q chain.Request) error {
 	if o.State == substrate.Refused {
 		out.Error = &shownRefusal{o.Pallet, cmp.Or(o.Error, string(o.Code))}
 	}
-	if t.Bool("json") {
-		err = json.NewEncoder(t.App.Writer).Encode(out)
-	} else {
-		err = t.print(q.Op, &out)
+	if err != nil {
+		if t.Bool("json") {
+			err = errors.Join(err, t.show(&out))
+		}
+		return err // it names the extrinsic
 	}
-	switch {
-	case err != nil:
+	if err := t.show(&out); err != nil {
 		return err
-	case o.State == substrate.Refused:
-		err = fmt.Errorf("%s: %s; %s", out.Error.Name, o.Code.Meaning(), o.Code.Advice())
+	}
+	switch o.State {
+	case substrate.Refused:
+		err = fmt.Errorf("%s: %s; %s", out.Error.Name, o.Code.Meaning(), cmp.Or(t.again(q, o.Code), o.Code.Advice()))
 		if o.Said != "" {
 			err = fmt.Errorf("%w (%s)", err, o.Said)
 		}
 		return &ExitError{Code: Refused, Err: err}
-	case o.State == substrate.Dropped:
+	case substrate.Dropped:
 		return &ExitError{Code: Network, Err: errors.New("the endpoint dropped the extrinsic; others may still include it: look at the chain before you send it again")}
 	}
 	return nil
 }
 
-func (t *talk) print(op chain.Op, out *shownOutcome) error {
+// again says from which block on what was refused as too early can pass, "" where
+// that is not known.
+func (t *talk) again(q chain.Request, code chain.Code) string {
+	if t.meta == nil {
+		return ""
+	}
+	p := &t.meta.Params
+	switch code {
+	case chain.SettingWeightsTooFast, chain.CommittingWeightsTooFast:
+		uid, ok := t.meta.UIDOf(q.Hotkey)
+		if !ok {
+			return ""
+		}
+		last, err := t.client.LastUpdate(t.ctx, uid)
+		if err != nil {
+			return ""
+		}
+		return fmt.Sprintf("next possible: block %d", last+chain.Block(p.WeightsRateLimit))
+	case chain.RevealTooEarly:
+		hash, err := chain.CommitHash(q.Hotkey, chain.StorageIndex(t.meta.Netuid, uint8(t.Uint("mechid"))), q.Weights, q.Salt, q.VersionKey)
+		if err != nil {
+			return ""
+		}
+		epoch, found, err := t.client.CommitEpoch(t.ctx, q.Hotkey, hash, p)
+		if err != nil || !found {
+			return ""
+		}
+		return fmt.Sprintf("next possible: block %d, the first of its reveal epoch", p.EpochStart(t.meta.Netuid, epoch+p.RevealPeriod))
+	}
+	return ""
+}
+
+// show prints an outcome.
+func (t *talk) show(out *shownOutcome) error {
+	t.shown = true
+	if t.Bool("json") {
+		return json.NewEncoder(t.App.Writer).Encode(out)
+	}
+	return t.print(out)
+}
+
+func (t *talk) print(out *shownOutcome) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%s  %s\nextrinsic  %s\n", op, out.Outcome, out.Extrinsic)
+	fmt.Fprintf(&b, "%s  %s\n", out.Op, out.Outcome)
+	if out.Extrinsic != "" {
+		fmt.Fprintf(&b, "extrinsic  %s\n", out.Extrinsic)
+	}
 	if out.Block != nil {
 		fmt.Fprintf(&b, "block      %d\n", *out.Block)
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"bettensor/node/feed/api"
+
 	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v4"
 )
@@ -25,7 +27,8 @@ func Config() *cli.Command {
 		Subcommands: []*cli.Command{{
 			Name:  "print",
 			Usage: "print every setting of a validator, or with --role miner of a miner, as a file that --config takes",
-			Description: "Takes all flags of the node's command. Secrets are masked. With --origin each line says\n" +
+			Description: "Takes all flags of the node's command. What nobody has set is a comment, and so is what holds a\n" +
+				"secret: the file means the same to a node that is given the secrets. With --origin each line says\n" +
 				"where its value comes from: a flag, a variable, file:line:column, or the default.",
 			Flags: append([]cli.Flag{
 				&cli.StringFlag{Name: "role", Usage: "`ROLE` of the node: validator or miner", Value: "validator"},
@@ -80,14 +83,42 @@ func (r *Resolved) print(c *cli.Context) error {
 		if s.role&r.role == 0 {
 			continue
 		}
-		line := s.name + ": " + asYAML(s.into(&r.Settings))
-		if c.Bool("origin") {
-			line += "\t# " + string(r.origin(s.name))
-		}
-		fmt.Fprintln(w, line)
+		fmt.Fprintln(w, r.line(s, c.Bool("origin")))
 	}
 	return w.Flush()
 }
+
+// line is a setting as a file has it, so that the file means the same: what nobody
+// has set is a comment, because some things depend on whether it was set; so is
+// what holds a secret.
+func (r *Resolved) line(s *setting, origin bool) string {
+	f := s.into(&r.Settings)
+	line := s.name + ": " + asYAML(f)
+	switch {
+	case !r.isSet(s.name):
+		line = "# " + line
+	case s.secret():
+		line = "# " + s.name + ": is set; give " + s.name + fileSuffix
+	case s.address && hides(f.String()):
+		line = "# " + s.name + ": " + asYAML(textField{new(redactedList(f.String()))})
+	}
+	if origin {
+		line += "\t# " + string(r.origin(s.name))
+	}
+	return line
+}
+
+// redactedList is a list of addresses, or one, as it may be shown.
+func redactedList(text string) string {
+	all := strings.Split(text, ",")
+	for i := range all {
+		all[i] = api.Redacted(all[i])
+	}
+	return strings.Join(all, ",")
+}
+
+// hides says whether an address holds what must not be shown.
+func hides(text string) bool { return redactedList(text) != text }
 
 // asYAML is a value as YAML reads it back.
 func asYAML(f field) string {
@@ -185,6 +216,6 @@ A setting ` + "`axon.port`" + ` is given in one of three ways, and the first of 
 Durations are written ` + "`90s`, `5m`, `1h30m`; a plain number is in seconds. Truth is `true` or `false`, in Python's spelling too" + `. Lists have commas
 between their items, or are lists in the file. An unknown flag, key or ` + "`BETTENSOR_…`" + ` variable is an error that names the nearest one.
 
-` + "`bettensor config print --origin`" + `, with the flags of the node, prints what it would run with and where each value comes from. Secrets are
-masked there and everywhere else.
+` + "`bettensor config print --origin`" + `, with the flags of the node, prints what it would run with and where each value comes from, as a file that ` + "`--config`" + `
+takes: defaults are comments in it, and secrets are left out, there and everywhere else. A file that holds a secret must be of mode 0600.
 `

@@ -156,7 +156,7 @@ func (x *examination) checkEndpoint(ctx context.Context, url string) {
 	if x.meta != nil {
 		return
 	}
-	m, err := c.Metagraph(ctx, i.Best)
+	m, err := c.BestMetagraph(ctx)
 	if err != nil {
 		x.found("subnet", bad, "give the right --netuid; `bettensor chain metagraph --netuid N` shows one", "subnet %d cannot be read: %v", x.Netuid, err)
 		return

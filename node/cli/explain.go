@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,7 +17,6 @@ import (
 	"bettensor/node/chain"
 	"bettensor/node/chain/substrate"
 	"bettensor/node/ledger"
-	"bettensor/node/web"
 	"bettensor/store"
 )
 
@@ -42,6 +42,8 @@ func explainCommand() *cli.Command {
 			&cli.UintFlag{Name: "netuid", Usage: "`NUMBER` of the subnet, where the chain is asked", Value: 30, EnvVars: []string{variable("netuid")}},
 			&cli.StringFlag{Name: "subtensor.network", Usage: "`NAME` of the chain to ask, for a stopped miner"},
 			&cli.StringFlag{Name: "subtensor.chain_endpoint", Usage: "`URL` of the chain to ask, for a stopped miner"},
+			&cli.StringFlag{Name: "config", Usage: "`FILE` of the miner's settings, for a stopped one"},
+			&cli.StringFlag{Name: "miner.validator_min_stake", Usage: "`TAO` that the miner asks of a validator, for a stopped one"},
 			&cli.BoolFlag{Name: "json", Usage: "print it as JSON"},
 		},
 		Action: explain,
@@ -82,13 +84,14 @@ func explain(c *cli.Context) error {
 }
 
 func askMiner(c *cli.Context) (x explanation, err error) {
-	address, err := running(c)
+	found, err := findNode(c)
 	if err != nil {
 		return x, err
 	}
-	stats, err := web.Client{Address: address}.Stats(c.Context)
+	address := found.HTTP
+	stats, err := askStats(c.Context, found)
 	if err != nil {
-		return x, unreached(err)
+		return x, err
 	}
 	switch {
 	case stats.Role != forMiner.String():
@@ -107,6 +110,10 @@ func storedMiner(c *cli.Context, dir string) (x explanation, err error) {
 			hotkey = chain.Hotkey(after)
 		}
 	}
+	own, err := resolve(c, forMiner, os.Environ()) // what the miner asks of a validator
+	if err != nil {
+		return x, err
+	}
 	var meta *chain.Metagraph
 	if c.IsSet("subtensor.network") || c.IsSet("subtensor.chain_endpoint") {
 		if meta, err = readMetagraph(c); err != nil {
@@ -118,7 +125,7 @@ func storedMiner(c *cli.Context, dir string) (x explanation, err error) {
 		if err != nil {
 			return err
 		}
-		least := node.MinerConfig{}.Filled().ValidatorMinStake
+		least := own.Miner.Filled().ValidatorMinStake
 		x = explanation{From: dir, MinerReport: node.StoredMiner(found, hotkey, time.Now(), least, meta)}
 		return nil
 	})
@@ -133,7 +140,7 @@ func readMetagraph(c *cli.Context) (m *chain.Metagraph, err error) {
 	}
 	ctx, cancel := context.WithTimeout(c.Context, explainWithin)
 	defer cancel()
-	client, err := substrate.New(substrate.Options{Endpoints: r.endpoints(), Netuid: chain.Netuid(c.Uint("netuid")), Lazy: true})
+	client, err := substrate.New(r.asking(chain.Netuid(c.Uint("netuid"))))
 	if err != nil {
 		return nil, err
 	}
@@ -227,9 +234,9 @@ func (x *explanation) write(w io.Writer) {
 	case x.Block > 0 && x.Trusted == 0:
 		against("reached", "no validator holds a permit and enough stake", "nothing to do on this side; --miner.validator_min_stake says what is enough")
 	case x.Block > 0 && reached == 0:
-		against("reached", fmt.Sprintf("none of %d validators", x.Trusted), "bettensor doctor miner, with the miner's flags")
+		against("reached", fmt.Sprintf("none of %s", counted(x.Trusted, "validator")), "bettensor doctor miner, with the miner's flags")
 	default:
-		line("reached", "%d of %d validators with a permit and enough stake", reached, x.Trusted)
+		line("reached", "%d of %s with a permit and enough stake", reached, counted(x.Trusted, "validator"))
 	}
 
 	if x.Open+x.Settled == 0 {

@@ -19,6 +19,7 @@ import (
 
 	"bettensor/node"
 	"bettensor/node/chain"
+	"bettensor/node/chain/substrate"
 	"bettensor/node/chain/wallet"
 	"bettensor/node/feed/api"
 	"bettensor/node/live"
@@ -86,6 +87,8 @@ type host struct {
 	link    *link
 	feed    *api.Feed
 	web     *web.Server
+	offset  clockOffset
+	told    bool // the ports file is ours
 
 	node atomic.Pointer[live.Node] // nil while the store is being read
 }
@@ -137,9 +140,13 @@ func (h *host) run(ctx context.Context, dial dialer) (err error) {
 	if err := h.watch(); err != nil {
 		return err
 	}
+	// Before the store is read, so that whoever waits for the node finds it.
+	if err := h.writePorts(nil, true); err != nil {
+		return err
+	}
 	n, err := h.start()
 	if err != nil {
-		return startError(h.place.store, err)
+		return h.startError(err)
 	}
 	h.node.Store(n)
 	if err := h.tell(n); err != nil {
@@ -185,6 +192,11 @@ func (h *host) prepare(c *cli.Context) (err error) {
 		return startError(h.place.store, err)
 	}
 	h.log = h.log.With("hotkey", string(h.key.Hotkey()))
+	if h.role == forValidator { // its key too, before the chain is waited for
+		if err := h.Feed.Check(); err != nil {
+			return errors.Join(&ExitError{Code: Validation, Err: err}, h.hold.Release())
+		}
+	}
 	return nil
 }
 
@@ -238,9 +250,18 @@ func (h *host) connect(ctx context.Context, dial dialer) (err error) {
 // chainFlags are those by which another command reaches the same chain.
 func (h *host) chainFlags() string {
 	if len(h.Endpoints) > 0 {
-		return "--subtensor.chain_endpoint " + strings.Join(h.Endpoints, ",")
+		return "--subtensor.chain_endpoint " + shellWord(h.shownEndpoints())
 	}
 	return "--subtensor.network " + h.Network
+}
+
+// shownEndpoints are the chain's, without what in them may be a key.
+func (r *Resolved) shownEndpoints() string {
+	out := make([]string, len(r.Endpoints))
+	for i, e := range r.Endpoints {
+		out[i] = substrate.Redacted(e)
+	}
+	return strings.Join(out, ",")
 }
 
 // watch serves page, health and figures. Where the default port is taken, as by
@@ -273,6 +294,7 @@ func (h *host) watch() error {
 
 // start assembles the node.
 func (h *host) start() (*live.Node, error) {
+	h.settleAxon()
 	o := live.Options{
 		Name: h.role.String() + "-" + string(h.key.Hotkey()), Store: h.place.store, Hold: h.hold, AcceptLoss: h.Store.AcceptLoss,
 		Backups: h.place.backups, KeepBackups: h.Store.Keep, Record: h.Record,
@@ -301,6 +323,39 @@ func (h *host) start() (*live.Node, error) {
 	return live.StartMiner(o, cfg, m)
 }
 
+// settleAxon takes the next free port for the axon where the default one is taken,
+// nobody has asked for it and the whole network is on this machine: several of its
+// nodes then run here, each with the same default.
+func (h *host) settleAxon() {
+	if h.listen() == "" || h.isSet("axon.port") || !h.loopback() {
+		return
+	}
+	first := h.Axon.Port
+	for try := range uint16(httpTries) {
+		h.Axon.Port = first + try
+		l, err := net.Listen("tcp", h.listen())
+		if err == nil {
+			l.Close() // it was only a trial
+			return
+		}
+		if !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	h.Axon.Port = first // its own error will say what stands against it
+}
+
+// startError is startError with what is known of this node's settings.
+func (h *host) startError(err error) error {
+	if h.role == forValidator && h.Validator.Shadow && h.isSet("axon.port") && errors.Is(err, syscall.EADDRINUSE) {
+		return &ExitError{Network, fmt.Errorf("axon.port: %w: in shadow mode no axon is announced, so that none need be served", err), "leave --axon.port out, or give --axon.off"}
+	}
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return &ExitError{Network, err, "--axon.port with a free one, or --axon.off"}
+	}
+	return startError(h.place.store, err)
+}
+
 // startError gives an error of the start its code and the command that helps.
 func startError(dir string, err error) error {
 	var lost store.ErrLostRows
@@ -324,16 +379,29 @@ func startError(dir string, err error) error {
 	return err
 }
 
-// tell says where the node is, to people and to other commands.
-func (h *host) tell(n *live.Node) error {
-	p := web.Ports{Role: h.role.String(), Hotkey: string(h.key.Hotkey()), PID: os.Getpid(), HTTP: h.web.Addr().String()}
-	if a := n.Addr(); a != nil {
-		p.Axon = a.String()
+// writePorts tells other commands where the node is.
+func (h *host) writePorts(axon net.Addr, starting bool) error {
+	p := web.Ports{Role: h.role.String(), Hotkey: string(h.key.Hotkey()), PID: os.Getpid(), HTTP: h.web.Addr().String(), Starting: starting}
+	if axon != nil {
+		p.Axon = axon.String()
 	}
 	if err := web.WritePorts(h.place.dir, p); err != nil {
 		return &ExitError{Code: File, Err: err}
 	}
-	h.log.Info(h.role.String()+" runs", "network", h.where().name, "axon", p.Axon, "page", h.web.URL(), "store", h.place.store, "version", h.version)
+	h.told = true
+	return nil
+}
+
+// tell says where the node is, to other commands and to people.
+func (h *host) tell(n *live.Node) error {
+	if err := h.writePorts(n.Addr(), false); err != nil {
+		return err
+	}
+	axon := ""
+	if a := n.Addr(); a != nil {
+		axon = a.String()
+	}
+	h.log.Info(h.role.String()+" runs", "network", h.where().name, "axon", axon, "page", h.web.URL(), "store", h.place.store, "version", h.version)
 	return nil
 }
 
@@ -348,6 +416,8 @@ func (h *host) end(ctx context.Context) error {
 				errs = append(errs, err)
 			}
 		}
+	}
+	if h.told {
 		errs = append(errs, web.RemovePorts(h.place.dir))
 	}
 	if h.feed != nil {
@@ -443,6 +513,9 @@ func (h *host) snapshot(ctx context.Context) (web.Snapshot, error) {
 		s.UID = &uid
 	}
 	s.Sockets = sockets(n, st)
+	if s.Clock = byFeed(s.Feeds); s.Clock == nil && s.Chain != nil {
+		s.Clock = h.offset.byChain(s.Chain.Head, h.clock.At(s.Chain.HeadAt), st.Block, st.BlockAt, h.speed())
+	}
 	var miner *node.MinerReport // not of s: a look that comes too late must not write to what is returned
 	if err := n.Inspect(ctx, func(v live.View) {
 		if v.Miner != nil {
@@ -458,7 +531,7 @@ func (h *host) snapshot(ctx context.Context) (web.Snapshot, error) {
 
 // feeds are a feed's figures, and those of the one that must agree.
 func (h *host) feeds(st api.Stats) []web.Feed {
-	f := web.Feed{Name: string(st.Kind), Breaker: st.Breaker, LastError: st.LastError, Refused: st.LastCode == api.CodeKey}
+	f := web.Feed{Name: string(st.Kind), Breaker: st.Breaker, LastError: st.LastError, ClockOffset: st.ClockOffset, Refused: st.LastCode == api.CodeKey}
 	if st.Age >= 0 {
 		f.Good = time.Now().Add(-time.Duration(float64(st.Age) / h.speed())).UTC() // the feed counts in the node's time
 	}
@@ -567,7 +640,7 @@ func sockets(n *live.Node, st live.Stats) *web.Sockets {
 	t := st.Transport
 	s := &web.Sockets{Counts: node.Counts{
 		{Name: "inbound", Value: t.Inbound}, {Name: "dialled", Value: t.Dialled}, {Name: "refused", Value: t.Refused}, {Name: "evicted", Value: t.Evicted}, {Name: "downgraded", Value: t.Downgraded},
-		{Name: "tls_renewed", Value: t.TLSRenewed}, {Name: "tls_stale", Value: t.TLSStale},
+		{Name: "tls_renewed", Value: t.TLSRenewed}, {Name: "tls_stale", Value: t.TLSStale}, {Name: "strangers", Value: uint64(t.Strangers)},
 		{Name: "dial_failed", Value: t.DialFailed}, {Name: "frames_in", Value: t.FramesIn}, {Name: "frames_out", Value: t.FramesOut},
 		{Name: "bytes_in", Value: t.BytesIn}, {Name: "bytes_out", Value: t.BytesOut}, {Name: "malformed", Value: t.Malformed},
 		{Name: "limited", Value: t.Limited}, {Name: "outside", Value: t.Outside},
@@ -577,7 +650,7 @@ func sockets(n *live.Node, st live.Stats) *web.Sockets {
 	if a := n.Addr(); a != nil {
 		s.Address = a.String()
 	}
-	s.Connections = node.Counts{{Name: "websocket", Value: uint64(t.Open)}, {Name: "http", Value: uint64(t.Asking)}, {Name: "unproved", Value: uint64(t.Strangers)}}
+	s.Connections = node.Counts{{Name: "websocket", Value: uint64(t.Open)}, {Name: "http", Value: uint64(t.Asking)}}
 	s.Signatures = node.Counts{{Name: "ok", Value: t.Signed}, {Name: "bad", Value: t.Forged}}
 	for _, service := range st.Node.Services {
 		n, _ := service.Counts.Get("refused_replay")

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -141,12 +143,15 @@ func TestANodeAsAProcess(t *testing.T) {
 	eventually(t, "it tells where it is", func() (ok bool) {
 		var err error
 		ports, err = web.ReadPorts(dir + "-run")
-		return err == nil
+		return err == nil && !ports.Starting
 	})
 	if ports.Role != "miner" || ports.PID != os.Getpid() || ports.Axon == "" || ports.HTTP == "" {
 		t.Errorf("ports %+v", ports)
 	}
-	eventually(t, "ready", func() bool { status, _ := get(t, "http://"+ports.HTTP+"/readyz"); return status == http.StatusOK })
+	eventually(t, "it is ready but for a validator, of which there is none", func() bool {
+		h, err := web.Client{Address: ports.HTTP}.Ready(t.Context())
+		return err == nil && len(h.Reasons) == 1 && h.Reasons[0].Code == web.ReasonReached
+	})
 	var shown web.Snapshot
 	_, body := get(t, "http://"+ports.HTTP+"/stats")
 	if err := json.Unmarshal([]byte(body), &shown); err != nil || shown.Role != "miner" || shown.Version != "v9" || shown.UID == nil || *shown.UID != 0 || shown.Loop.Events == 0 || shown.Node == nil || shown.Store == nil {
@@ -206,6 +211,34 @@ func TestTheDefaultPortIsLeftToWhoHasIt(t *testing.T) {
 	var exit *ExitError
 	if err := asked.watch(); !errors.As(err, &exit) || exit.Code != Network {
 		t.Errorf("a port that was asked for and is taken: %v, want exit code %d", err, Network)
+	}
+}
+
+// Two nodes of one local network have the same default port for peers; one that
+// was asked for is not changed, nor is any where others must find it.
+func TestAxonPortBesideAnotherNode(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	local := []string{"--subtensor.network", "local", "--axon.ip", "127.0.0.1"}
+	for _, c := range []struct {
+		name string
+		args []string
+		same bool
+	}{
+		{"the default on a local network", local, false},
+		{"asked for", append([]string{"--axon.port", strconv.Itoa(int(port))}, local...), true},
+		{"another network", []string{"--axon.ip", "127.0.0.1"}, true},
+	} {
+		h := &host{Resolved: mustSettle(t, forMiner, c.args, nil), log: slog.New(slog.DiscardHandler)}
+		h.Axon.Port = port // stands for the default
+		h.settleAxon()
+		if (h.Axon.Port == port) != c.same {
+			t.Errorf("%s: port %d becomes %d", c.name, port, h.Axon.Port)
+		}
 	}
 }
 
@@ -306,5 +339,29 @@ func TestVerdictsHaveTheirExitCodes(t *testing.T) {
 	all := []error{replayError(c, "d", live.ErrDamaged), replayError(c, "d", &sched.Divergence{Event: 1})}
 	if got := worst(all).(*ExitError).Code; got != Diverged {
 		t.Errorf("the worst of two is %d, want %d", got, Diverged)
+	}
+}
+
+// TestTLSFilesHaveTheirExitCode: a file of TLS that is missing and one that does
+// not hold what it should are both errors of files, which the start tells.
+func TestTLSFilesHaveTheirExitCode(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "none.pem")
+	bad := writeFile(t, "bad.pem", "no PEM\n", 0o600)
+	for _, args := range [][]string{
+		{"--axon.tls_cert", missing, "--axon.tls_key", missing},
+		{"--axon.tls_cert", bad, "--axon.tls_key", bad},
+		{"--axon.tls_roots", missing},
+		{"--axon.tls_roots", bad},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		app := &cli.App{Name: "bettensor", Version: "v9", Writer: &lines{}, ErrWriter: &lines{}, Commands: []*cli.Command{nodeCommand(forMiner, "", "", mockDialer(t))}}
+		Prepare(app, nil)
+		err := app.RunContext(ctx, Arrange(app, append([]string{"bettensor", "miner", "--subtensor.chain_endpoint", "ws://127.0.0.1:1", "--wallet.uri", "//Alice",
+			"--axon.port", "0", "--axon.ip", "127.0.0.1", "--http.listen", "127.0.0.1:0", "--store.dir", filepath.Join(t.TempDir(), "s")}, args...)))
+		cancel()
+		var exit *ExitError
+		if !errors.As(err, &exit) || exit.Code != File {
+			t.Errorf("%v: %v, want exit code %d", args[:1], err, File)
+		}
 	}
 }

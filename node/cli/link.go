@@ -57,11 +57,7 @@ func dialChain(s *Resolved, key *wallet.Key, dir string, speed float64, log *slo
 		health:  func() web.Chain { return chainFigures(c.Health()) },
 		genesis: func() string { return c.Health().Genesis },
 		clock: func(ctx context.Context) (time.Time, error) {
-			i, err := c.Info(ctx)
-			if err != nil {
-				return time.Time{}, err
-			}
-			m, err := c.Metagraph(ctx, i.Best)
+			m, err := c.BestMetagraph(ctx)
 			if err != nil {
 				return time.Time{}, err
 			}

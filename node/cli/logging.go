@@ -22,6 +22,9 @@ func logger(w io.Writer, s *Resolved) *slog.Logger {
 		if a.Key == slog.TimeKey && len(groups) == 0 && a.Value.Kind() == slog.KindTime {
 			return slog.String(slog.TimeKey, a.Value.Time().UTC().Format(logTime))
 		}
+		if a.Value.Kind() == slog.KindDuration { // JSON would have nanoseconds
+			return slog.String(a.Key, a.Value.Duration().String())
+		}
 		if a.Value.Kind() == slog.KindTime {
 			return slog.String(a.Key, a.Value.Time().UTC().Format(time.RFC3339Nano))
 		}

@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"bettensor/node/chain"
+	"bettensor/node/feed/api"
 	"bettensor/node/model"
 )
 
@@ -101,7 +102,7 @@ func (r *Resolved) check() []error {
 	for _, e := range r.Endpoints {
 		u, err := url.Parse(e)
 		if err != nil || u.Scheme != "ws" && u.Scheme != "wss" || u.Host == "" {
-			errs = append(errs, r.wrong("subtensor.chain_endpoint", "a ws:// or wss:// URL", e))
+			errs = append(errs, r.wrong("subtensor.chain_endpoint", "a ws:// or wss:// URL", api.Redacted(e)))
 		}
 	}
 	if (r.Sock.CertFile == "") != (r.Sock.KeyFile == "") {
@@ -128,6 +129,16 @@ func (r *Resolved) check() []error {
 		errs = append(errs, r.wrong("http.listen", "HOST:PORT", r.HTTP.Listen))
 	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		errs = append(errs, r.wrong("http.listen", "a port from 0 to 65535", port))
+	}
+	if r.role == forValidator {
+		if r.Second.URL == "" && (r.Second.Key != "" || r.Second.Kind != "") {
+			errs = append(errs, errors.New("feed.second.key and feed.second.kind: want feed.second.url with them"))
+		}
+		// A key that is missing is told by whoever needs it: settings may be shown without.
+		var wrong *api.Error
+		if err := r.Feed.Check(); err != nil && !(errors.As(err, &wrong) && wrong.Code == api.CodeKey) {
+			errs = append(errs, fmt.Errorf("%s: %w", sourced(r.origin("feed.url"), "feed.url"), err))
+		}
 	}
 	return errs
 }

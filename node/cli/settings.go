@@ -74,9 +74,11 @@ type Settings struct {
 		Debug, Trace, Info bool
 		Format             string
 	}
-	Feed  api.Config
-	Sock  sock.Config
-	Model struct {
+	Feed api.Config
+	// Second is of the feed that must agree; only URL, Kind and Key are set.
+	Second api.Config
+	Sock   sock.Config
+	Model  struct {
 		Name string
 		Set  []string // name=value
 	}
@@ -97,6 +99,8 @@ type setting struct {
 	// credential is the name under which systemd may pass a secret; it marks the
 	// setting as one.
 	credential string
+	// address marks URLs: users and queries in them may be secrets.
+	address bool
 	// bare flags need no value: --name is true.
 	bare bool
 	// into is where the value goes.
@@ -123,6 +127,9 @@ func variable(name string) string {
 func (s *setting) secret() bool { return s.credential != "" }
 
 // The rows' makers, one for each kind of value.
+
+// located is a setting that is an address and may be shown only without its keys.
+func located(s setting) setting { s.address = true; return s }
 
 func text(name string, r role, def, unit, doc string, at func(*Settings) *string) setting {
 	return setting{name: name, role: r, def: def, unit: unit, doc: doc, into: func(s *Settings) field { return textField{at(s)} }}
@@ -364,6 +371,9 @@ func (f addressField) String() string {
 	return f.p.String()
 }
 
+// mask stands where a secret is not shown.
+const mask = "********"
+
 type secretField[T ~string] struct{ p *T }
 
 func (f secretField[T]) Set(s string) error {
@@ -379,7 +389,7 @@ func (f secretField[T]) String() string {
 	if *f.p == "" {
 		return ""
 	}
-	return "********"
+	return mask
 }
 
 // key is a name in the form in which both spellings are the same:
@@ -422,8 +432,9 @@ const byDefault origin = "default"
 
 // given is a value somebody gave, and where.
 type given struct {
-	text string
-	from origin
+	text  string
+	from  origin
+	filed bool // it is what another file holds
 }
 
 // layer is what one source gives: values by the name of the setting.
@@ -469,16 +480,20 @@ func combine(r role, layers ...layer) (*Resolved, error) {
 			if !ok {
 				continue
 			}
-			if err := f.Set(g.text); err != nil {
-				if s.secret() {
-					err = errors.New("no such secret")
-				}
+			err := f.Set(g.text)
+			if s.secret() && g.text == mask {
+				err = errors.New("is the mask that stands for a secret where settings are shown, and no secret; leave the line out or give the secret's file")
+			} else if err != nil && s.secret() {
+				err = errors.New("no such secret")
+			}
+			if err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", sourced(g.from, s.name), err))
 			}
 			out.origins[s.name] = g.from
 			break
 		}
 	}
+	out.pair()
 	errs = append(errs, out.check()...)
 	return out, errors.Join(errs...)
 }
@@ -489,6 +504,17 @@ func sourced(from origin, name string) string {
 		return string(from)
 	}
 	return string(from) + ": " + name
+}
+
+// pair makes the second feed part of the first one's configuration: what is asked
+// for, and how often, is the same.
+func (r *Resolved) pair() {
+	if r.Second.URL == "" {
+		return
+	}
+	second := r.Feed
+	second.URL, second.Kind, second.Key = r.Second.URL, r.Second.Kind, r.Second.Key
+	r.Feed.Second, r.Validator.FeedAgreed = &second, true
 }
 
 // origin of a setting.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -107,7 +108,7 @@ func fromFlags(c *cli.Context, r role) (layer, []string, error) {
 			if s.secret() {
 				notices = append(notices, fmt.Sprintf("--%s shows its secret to every user of this machine; --%s%s does not", s.name, s.name, fileSuffix))
 			}
-			errs = append(errs, l.put(s.name, given{v, from}))
+			errs = append(errs, l.put(s.name, given{text: v, from: from}))
 		}
 		if s.secret() && c.IsSet(s.name+fileSuffix) {
 			errs = append(errs, l.secretFile(s, c.String(s.name+fileSuffix), from+fileSuffix))
@@ -136,7 +137,7 @@ func (l layer) secretFile(s *setting, path string, from origin) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", from, err)
 	}
-	return l.put(s.name, given{text, from})
+	return l.put(s.name, given{text, from, true})
 }
 
 // readSecret is the first line of a file that others must not be able to read.
@@ -207,12 +208,12 @@ func fromEnvironment(environ []string, r role) (layer, []string, error) {
 			errs = append(errs, l.secretFile(s, file, origin(own+"_FILE")))
 		}
 		if v, ok := env[own]; ok {
-			errs = append(errs, l.put(s.name, given{v, origin(own)}))
+			errs = append(errs, l.put(s.name, given{text: v, from: origin(own)}))
 			continue
 		}
 		for _, name := range s.env {
 			if v, ok := env[name]; ok && file == "" {
-				errs = append(errs, l.put(s.name, given{v, origin(name)}))
+				errs = append(errs, l.put(s.name, given{text: v, from: origin(name)}))
 				break
 			}
 		}
@@ -236,18 +237,22 @@ func fromEnvironment(environ []string, r role) (layer, []string, error) {
 			continue
 		}
 		err := fmt.Errorf("%s: unknown variable", name)
-		if near := nearest(strings.ToLower(name), lower(known)); near != "" {
-			err = fmt.Errorf("%w, did you mean %s?", err, strings.ToUpper(near))
+		// All of ours begin alike: only what follows says which one was meant.
+		if near := nearest(strings.TrimPrefix(strings.ToLower(name), strings.ToLower(ours)), suffixes(known)); near != "" {
+			err = fmt.Errorf("%w, did you mean %s%s?", err, ours, strings.ToUpper(near))
 		}
 		errs = append(errs, err)
 	}
 	return l, notices, errors.Join(errs...)
 }
 
-func lower(words []string) []string {
-	out := make([]string, len(words))
-	for i, w := range words {
-		out[i] = strings.ToLower(w)
+// suffixes are what makes names of ours differ, in small letters.
+func suffixes(names []string) []string {
+	var out []string
+	for _, n := range names {
+		if after, is := strings.CutPrefix(n, ours); is {
+			out = append(out, strings.ToLower(after))
+		}
 	}
 	return out
 }
@@ -275,7 +280,7 @@ func fromCredentials(dir string, r role) (layer, error) {
 		if text == "" || len(b) > maxSecretBytes {
 			return nil, fmt.Errorf("credential %s: want one line of at most %d bytes", s.credential, maxSecretBytes)
 		}
-		if err := l.put(s.name, given{text, origin("credential " + s.credential)}); err != nil {
+		if err := l.put(s.name, given{text: text, from: origin("credential " + s.credential)}); err != nil {
 			return nil, err
 		}
 	}
@@ -313,7 +318,28 @@ func fromFile(path string, r role) (layer, []string, error) {
 	if len(data) > maxConfigBytes {
 		return nil, nil, fmt.Errorf("%s: larger than %d bytes", path, maxConfigBytes)
 	}
-	return parseFile(path, data, r)
+	l, notices, err := parseFile(path, data, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return nil, nil, err
+	}
+	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		for i := range table {
+			if s := &table[i]; l.holdsSecret(s, path) {
+				return nil, nil, fmt.Errorf("%s holds %s and others may read it: chmod 600 %s, or give %s%s", path, s.name, shellWord(path), s.name, fileSuffix)
+			}
+		}
+	}
+	return l, notices, nil
+}
+
+// holdsSecret says whether a setting's secret stands in the file itself.
+func (l layer) holdsSecret(s *setting, path string) bool {
+	g, ok := l[s.name]
+	return ok && (s.secret() && !g.filed || s.address && hides(g.text))
 }
 
 func parseFile(path string, data []byte, r role) (layer, []string, error) {
@@ -411,7 +437,7 @@ func (d *fileReader) value(name string, k, v *yaml.Node) {
 		if text == "" {
 			return // null: as if it were not there
 		}
-		if err := d.layer.put(s.name, given{text, from}); err != nil {
+		if err := d.layer.put(s.name, given{text: text, from: from}); err != nil {
 			d.errs = append(d.errs, err)
 		}
 		return
@@ -482,6 +508,9 @@ func resolve(c *cli.Context, r role, environ []string) (*Resolved, error) {
 	}
 	secrets, secretErr := fromCredentials(credentials, r)
 	out, err := combine(r, fl, env, file, secrets)
+	if unread := new(fs.PathError); errors.As(fileErr, &unread) && unread.Path == path {
+		return nil, &ExitError{File, fmt.Errorf("--config: %w", fileErr), ""}
+	}
 	if err := errors.Join(flErr, envErr, fileErr, secretErr, err); err != nil {
 		return nil, &ExitError{Usage, err, help(c)}
 	}

@@ -8,7 +8,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 	"unicode"
 
@@ -52,30 +54,23 @@ func status(c *cli.Context) error {
 	case c.Duration("timeout") <= 0:
 		return usage(c, "--timeout must be above 0")
 	}
-	address, err := running(c)
+	if c.IsSet("wait") {
+		if err := awaitReady(c, c.Duration("timeout")); err != nil {
+			return err
+		}
+	}
+	found, err := findNode(c)
 	if err != nil {
 		return err
 	}
-	node := web.Client{Address: address}
-	if c.IsSet("wait") {
-		health, err := node.WaitReady(c.Context, c.Duration("timeout"))
-		switch {
-		case err == nil:
-		case errors.Is(err, context.DeadlineExceeded):
-			return &ExitError{Deadline, fmt.Errorf("the node at %s is not ready after %v: %s", address, c.Duration("timeout"), against(health)), "bettensor status --http.listen " + address}
-		case c.Context.Err() != nil:
-			return c.Context.Err()
-		default:
-			return unreached(err)
-		}
-	}
-	health, err := node.Ready(c.Context)
+	address := found.HTTP
+	health, err := web.Client{Address: address}.Ready(c.Context)
 	if err != nil {
 		return unreached(err)
 	}
-	stats, err := node.Stats(c.Context)
+	stats, err := askStats(c.Context, found)
 	if err != nil {
-		return unreached(err)
+		return err
 	}
 	if c.Bool("json") {
 		out := json.NewEncoder(c.App.Writer)
@@ -97,11 +92,81 @@ func unreached(err error) error {
 	return &ExitError{Network, err, try}
 }
 
+// waitTick is how often a node that is waited for is looked for and asked.
+const waitTick = 200 * time.Millisecond
+
+// awaitReady waits until the node that is meant is ready. It is looked for again
+// each time: one that is being started may not have told where it listens, or
+// somebody before it has.
+func awaitReady(c *cli.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(c.Context, limit)
+	defer cancel()
+	tick := time.NewTicker(waitTick)
+	defer tick.Stop()
+	var last error // why not, most lately
+	for {
+		found, err := findNode(c)
+		var wrong *ExitError
+		if errors.As(err, &wrong) && wrong.Code == Usage {
+			return err
+		}
+		if err == nil {
+			var health web.Health
+			switch health, err = (web.Client{Address: found.HTTP}).Ready(ctx); {
+			case err != nil:
+				err = unreached(err)
+			case !health.OK:
+				err = &ExitError{Deadline, fmt.Errorf("the node at %s is not ready after %v: %s", found.HTTP, limit, against(health)), "bettensor status --http.listen " + found.HTTP}
+			default:
+				if _, err = askStats(ctx, found); err == nil {
+					return nil
+				}
+			}
+		}
+		if ctx.Err() == nil || last == nil { // else only the time is over
+			last = err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			if err := c.Context.Err(); err != nil {
+				return err
+			}
+			return last
+		}
+	}
+}
+
+// askStats asks a node for its figures, and sees that it is the one that is meant:
+// where a node has crashed, another one may have got its port.
+func askStats(ctx context.Context, of web.Ports) (web.Snapshot, error) {
+	s, err := web.Client{Address: of.HTTP}.Stats(ctx)
+	if err != nil {
+		return s, unreached(err)
+	}
+	if of.Hotkey != "" && s.Hotkey != of.Hotkey {
+		return s, &ExitError{Network, fmt.Errorf("at %s the node of %s answers, not that of %s", of.HTTP, plain(s.Hotkey), plain(of.Hotkey)), "bettensor status --http.listen HOST:PORT"}
+	}
+	return s, nil
+}
+
+// alive says whether the process of a ports file runs; one that tells of none may.
+func alive(p web.Ports) bool {
+	return p.PID <= 0 || !errors.Is(syscall.Kill(p.PID, 0), syscall.ESRCH)
+}
+
 // running is the address of the node that is meant.
 func running(c *cli.Context) (string, error) {
+	p, err := findNode(c)
+	return p.HTTP, err
+}
+
+// findNode is where the node that is meant listens. What a crash has left behind
+// does not count.
+func findNode(c *cli.Context) (web.Ports, error) {
 	if a := c.String("http.listen"); a != "" {
 		// As localnet's ports.json and a node's own log write it.
-		return strings.TrimSuffix(strings.TrimPrefix(a, "http://"), "/"), nil
+		return web.Ports{HTTP: strings.TrimSuffix(strings.TrimPrefix(a, "http://"), "/")}, nil
 	}
 	if dir := c.Path("store.dir"); dir != "" {
 		dir = filepath.Clean(dir)
@@ -111,26 +176,30 @@ func running(c *cli.Context) (string, error) {
 				p, err = own, nil
 			}
 		}
-		if err != nil {
-			return "", &ExitError{Network, fmt.Errorf("no running node has the store %s: %w", dir, err), "bettensor status --http.listen HOST:PORT"}
+		if err == nil && !alive(p) {
+			err = fmt.Errorf("process %d, which had it, is gone", p.PID)
 		}
-		return p.HTTP, nil
+		if err != nil {
+			return web.Ports{}, &ExitError{Network, fmt.Errorf("no running node has the store %s: %w", dir, err), "bettensor status --http.listen HOST:PORT"}
+		}
+		return p, nil
 	}
 	var found []web.Ports
 	for _, base := range bases() {
 		found = append(found, web.FindPorts(base)...)
 	}
+	found = slices.DeleteFunc(found, func(p web.Ports) bool { return !alive(p) })
 	switch len(found) {
 	case 0:
-		return defaultHTTP, nil
+		return web.Ports{HTTP: defaultHTTP}, nil
 	case 1:
-		return found[0].HTTP, nil
+		return found[0], nil
 	}
 	var lines strings.Builder
 	for _, p := range found {
 		fmt.Fprintf(&lines, "\n%s %s: --http.listen %s", plain(p.Role), plain(p.Hotkey), plain(p.HTTP))
 	}
-	return "", usage(c, "%d nodes have run here, say which one is meant%s", len(found), lines.String())
+	return web.Ports{}, usage(c, "%d nodes run here, say which one is meant%s", len(found), lines.String())
 }
 
 // runSuffix is what a node adds to --store.dir for the directory that holds its
@@ -158,6 +227,14 @@ func plain(s string) string {
 		}
 		return '?'
 	}, s)
+}
+
+// counted is a number of things: 1 validator, 2 validators.
+func counted[T integer](n T, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
 
 func against(h web.Health) string {
@@ -228,7 +305,7 @@ func printStatus(w io.Writer, address string, health web.Health, s *web.Snapshot
 			line("predictions", "%d held, %d submitted, %d confirmed, %d rejected", count("predictions", "held"), count("communication", "submitted"),
 				count("communication", "confirmed"), count("communication", "rejected"))
 		} else {
-			line("sessions", "%d, of %d connections", count("communication", "sessions"), count("communication", "connections"))
+			line("sessions", "%d, of %s", count("communication", "sessions"), counted(count("communication", "connections"), "connection"))
 			rejected := uint64(0)
 			for _, x := range n.Service("predictions").Counts {
 				if strings.HasPrefix(x.Name, "rejected_") {

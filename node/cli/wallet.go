@@ -45,8 +45,8 @@ func Wallets() *cli.Command {
 				Description: "Without a flag that names a source, words, seed (0x…) or URI are read from standard input;\n" +
 					"on a terminal they are asked for and not shown.",
 				Flags: append(walletFlags(), append(writeFlags(),
-					&cli.PathFlag{Name: "phrase-file", Usage: "`FILE` with the words, a path //hard/soft after them if any; - is standard input"},
-					&cli.PathFlag{Name: "seed-file", Usage: "`FILE` with the seed as 64 hex digits; - is standard input"},
+					&cli.PathFlag{Name: "phrase-file", Usage: "`FILE` of mode 600 with the words, a path //hard/soft after them if any; - is standard input"},
+					&cli.PathFlag{Name: "seed-file", Usage: "`FILE` of mode 600 with the seed as 64 hex digits; - is standard input"},
 					&cli.PathFlag{Name: "key-file", Usage: "`FILE` of a hotkey, plain or encrypted"},
 					&cli.PathFlag{Name: "key-password-file", Usage: "`FILE` with the password of --key-file"},
 					&cli.StringFlag{Name: "uri", Usage: "development `URI`, such as //Alice; a secret one would be seen by everybody on this machine"},
@@ -317,28 +317,33 @@ func imported(c *cli.Context) (*wallet.Key, error) {
 // secretText reads a phrase or a seed from a file, from standard input, or asks
 // for it on a terminal.
 func secretText(c *cli.Context, path string) (string, error) {
-	var r io.Reader = c.App.Reader
-	if path == "-" {
-		if f, ok := r.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-			ask := wallet.SystemPasswords(c.Context, "").Prompt
-			text, err := ask("Words, seed or URI of the hotkey (not shown): ")
-			return text.Reveal(), walletError(c, err)
-		}
-	} else {
-		f, err := os.Open(path)
-		if err != nil {
+	if path != "-" {
+		b, err := wallet.ReadSecret(path, maxSecretFile)
+		defer clear(b)
+		var at *wallet.Error
+		switch {
+		case errors.Is(err, wallet.ErrLink):
+			return "", &ExitError{Wallet, fmt.Errorf("%w; name the file itself, or give what a pipe has on standard input", err), help(c)}
+		case errors.As(err, &at):
 			return "", walletError(c, err)
+		case err != nil:
+			return "", &ExitError{Code: File, Err: err}
 		}
-		defer f.Close()
-		r = f
+		return strings.TrimSpace(string(b)), nil
+	}
+	r := c.App.Reader
+	if f, ok := r.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		ask := wallet.SystemPasswords(c.Context, "").Prompt
+		text, err := ask("Words, seed or URI of the hotkey (not shown): ")
+		return text.Reveal(), walletError(c, err)
 	}
 	b, err := io.ReadAll(io.LimitReader(r, maxSecretFile+1))
 	defer clear(b)
 	if err != nil {
-		return "", &ExitError{Code: File, Err: fmt.Errorf("read %s: %w", path, err)}
+		return "", &ExitError{Code: File, Err: fmt.Errorf("read standard input: %w", err)}
 	}
 	if len(b) > maxSecretFile {
-		return "", &ExitError{Code: Wallet, Err: fmt.Errorf("%s has more than %d bytes, too many for a phrase or seed", path, maxSecretFile)}
+		return "", &ExitError{Code: Wallet, Err: fmt.Errorf("standard input has more than %d bytes, too many for a phrase or seed", maxSecretFile)}
 	}
 	return strings.TrimSpace(string(b)), nil
 }

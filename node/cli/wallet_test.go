@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -140,6 +142,10 @@ func TestWalletRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	unreadable := filepath.Join(t.TempDir(), "nothing")
+	shared, link, pipe := w.file("phrase", devWords), filepath.Join(t.TempDir(), "link"), filepath.Join(t.TempDir(), "pipe")
+	if err := errors.Join(os.Chmod(shared, 0o640), os.Symlink(w.file("phrase", devWords), link), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name    string
 		command string
@@ -164,6 +170,11 @@ func TestWalletRefusals(t *testing.T) {
 		{"two sources", "import", "", []string{"--wallet.hotkey", "x", "--uri", "//Alice", "--seed-file", "s"}, Usage, "want one source"},
 		{"secret on the command line", "import", "", []string{"--wallet.hotkey", "x", "--uri", "0x" + devSeed}, Usage, "--phrase-file"},
 		{"phrase file that is not there", "import", "", []string{"--wallet.hotkey", "x", "--phrase-file", unreadable}, File, "no such file"},
+		{"phrase file others may read", "import", "", []string{"--wallet.hotkey", "x", "--no-password", "--phrase-file", shared}, Wallet, "try: chmod 600 " + shared},
+		{"seed file others may read", "import", "", []string{"--wallet.hotkey", "x", "--no-password", "--seed-file", shared}, Wallet, "try: chmod 600 " + shared},
+		{"phrase file that is a link", "import", "", []string{"--wallet.hotkey", "x", "--no-password", "--phrase-file", link}, Wallet, "symbolic link"},
+		{"phrase file that is a pipe", "import", "", []string{"--wallet.hotkey", "x", "--no-password", "--phrase-file", pipe}, Wallet, "on standard input"},
+		{"phrase file that is too large", "import", "", []string{"--wallet.hotkey", "x", "--no-password", "--phrase-file", w.file("p", strings.Repeat("x", maxSecretFile+1))}, Wallet, "too many"},
 		{"key file others may read", "import", "", []string{"--wallet.hotkey", "x", "--key-file", loose}, Wallet, "try: chmod 600 " + loose},
 		{"hotkey that is not there", "show", "", []string{"--wallet.hotkey", "x"}, Wallet, "no such hotkey"},
 		{"hotkey others may read", "show", "", []string{"--wallet.hotkey", "loose"}, Wallet, "try: chmod 600 " + loose},

@@ -13,7 +13,6 @@ import (
 	"bettensor/node"
 	"bettensor/node/chain"
 	"bettensor/node/ledger"
-	"bettensor/node/web"
 	"bettensor/store"
 )
 
@@ -70,13 +69,14 @@ func weightsShow(c *cli.Context) error {
 
 // askWeights asks the node that runs.
 func askWeights(c *cli.Context) (s weightsSource, err error) {
-	address, err := running(c)
+	found, err := findNode(c)
 	if err != nil {
 		return s, err
 	}
-	stats, err := web.Client{Address: address}.Stats(c.Context)
+	address := found.HTTP
+	stats, err := askStats(c.Context, found)
 	if err != nil {
-		return s, unreached(err)
+		return s, err
 	}
 	s = weightsSource{From: address, Live: true}
 	if stats.Node != nil {

@@ -374,7 +374,7 @@ func lasting(err error) bool {
 }
 
 func (n *Node) fell(why error) {
-	n.o.Log.Error("node went down", "err", why, "code", "node_down")
+	n.o.Log.Error("node went down", "err", why, "code", "node_down", "fix", "nothing by hand where it is built again; else see the error", "runbook", node.AlarmStoreFailed.Runbook())
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.falls++
@@ -447,8 +447,12 @@ type Stats struct {
 	// UID is the hotkey's slot at the newest metagraph, where it is Registered.
 	UID        chain.UID
 	Registered bool
-	Transport  sock.Stats
-	Recording  *RecordingStats // nil where nothing is recorded
+	// Block and BlockAt are the metagraph's, its own time by the chain's clock; 0
+	// before there is one.
+	Block     chain.Block
+	BlockAt   time.Time
+	Transport sock.Stats
+	Recording *RecordingStats // nil where nothing is recorded
 }
 
 // Stats asks the loop for the figures.
@@ -458,6 +462,9 @@ func (n *Node) Stats(ctx context.Context) (Stats, error) {
 	err := n.Inspect(ctx, func(v View) {
 		s := Stats{Node: v.service().Stats(), Totals: v.service().Totals()}
 		s.UID, s.Registered = v.state().UID(n.role.hotkey)
+		if meta := v.state().Meta; meta != nil {
+			s.Block, s.BlockAt = meta.Block, meta.At
+		}
 		if in != nil {
 			s.Transport, s.Recording = in.transport.Stats(), in.recording.stats()
 		}

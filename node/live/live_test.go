@@ -32,7 +32,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // subnet is a chain and a feed in memory and in real time, for nodes on loopback.
 type subnet struct {
-	t     *testing.T
+	t     testing.TB
 	mu    sync.Mutex
 	chain *mockchain.Chain
 	wg    sync.WaitGroup
@@ -44,7 +44,7 @@ func seedOf(name string) (b [32]byte) {
 	return b
 }
 
-func hotkeyOf(t *testing.T, name string) chain.Hotkey {
+func hotkeyOf(t testing.TB, name string) chain.Hotkey {
 	s, err := wire.NewSr25519(seedOf(name), wire.Random{Rand: sched.NewStream(1)})
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func hotkeyOf(t *testing.T, name string) chain.Hotkey {
 	return s.Hotkey()
 }
 
-func newSubnet(t *testing.T, names ...string) *subnet {
+func newSubnet(t testing.TB, names ...string) *subnet {
 	s := &subnet{t: t}
 	cc := mockchain.Defaults(30, time.Now())
 	cc.BlockTime, cc.Params.WeightsRateLimit, cc.FinalityLag, cc.AllowLoopback = 50*time.Millisecond, 3, 0, true
@@ -95,7 +95,7 @@ func (s *subnet) options(name string) Options {
 }
 
 // testWriter writes to the test's log.
-type testWriter struct{ t *testing.T }
+type testWriter struct{ t testing.TB }
 
 func (w testWriter) Write(p []byte) (int, error) {
 	w.t.Helper()
@@ -171,7 +171,7 @@ func (s *subnet) stop(n *Node) {
 }
 
 // until polls what n's inspection says until it is true.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -199,7 +199,7 @@ func stored(t *testing.T, n *Node) int {
 	return <-held
 }
 
-func ready(t *testing.T, n *Node) bool {
+func ready(t testing.TB, n *Node) bool {
 	return AllMet(n.Ready())
 }
 

@@ -159,7 +159,7 @@ func (r *recording) flush() {
 	}
 	if err := r.rec.Flush(); err != nil && !r.told {
 		r.told = true
-		r.log.Error("recording ended early", "dir", r.dir, "err", err, "code", "recording_failed", "fix", "free space there and restart with --record")
+		r.log.Error("recording ended early", "dir", r.dir, "err", err, "code", "recording_failed", "fix", "free space there and restart with --record", "runbook", "docs/runbook.md#disk_low")
 	}
 }
 
@@ -186,7 +186,7 @@ func (r *recording) close() {
 		err = errors.Join(err, r.f.Sync(), r.f.Close())
 	}
 	if err != nil && !r.told {
-		r.log.Error("recording ended early", "dir", r.dir, "err", err, "code", "recording_failed", "fix", "free space there")
+		r.log.Error("recording ended early", "dir", r.dir, "err", err, "code", "recording_failed", "fix", "free space there", "runbook", "docs/runbook.md#disk_low")
 	}
 }
 

@@ -174,6 +174,8 @@ var allSeries = []series{
 				}
 			}
 		}},
+	{name: "feed_corrections", help: "Changed results: heard, held now, taken, withdrawn.", kind: gauge, labels: []string{"state"},
+		of: func(s *Snapshot, emit emitter) { prefixed(emit, s, "games", "corrections_") }},
 	{name: "feed_requests_total", help: "Requests to a games feed, by how they ended.", kind: counter, labels: []string{"feed", "outcome"},
 		of: func(s *Snapshot, emit emitter) {
 			for _, f := range s.Feeds {

@@ -24,6 +24,8 @@ type Ports struct {
 	PID    int    `json:"pid"`
 	HTTP   string `json:"http"`           // HOST:PORT of the page, health and metrics
 	Axon   string `json:"axon,omitempty"` // HOST:PORT peers are served at
+	// Starting: the store is being read, and Axon is not known yet.
+	Starting bool `json:"starting,omitempty"`
 }
 
 // WritePorts writes the ports file of a node's directory. Who reads it sees the

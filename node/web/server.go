@@ -157,7 +157,7 @@ func (s *Server) Start() error {
 	}
 	s.work.Go(func() {
 		if err := s.server.Serve(&bounded{Listener: ln}); !errors.Is(err, http.ErrServerClosed) {
-			s.o.Log.Error("the page, health and metrics are gone", "err", err, "fix", "restart the node")
+			s.o.Log.Error("the page, health and metrics are gone", "code", "page_gone", "err", err, "fix", "restart the node", "runbook", node.AlarmLoopStalled.Runbook())
 		}
 	})
 	s.work.Go(s.watch)

@@ -134,6 +134,8 @@ type Feed struct {
 	Requests  node.Counts `json:"requests,omitempty"` // by outcome
 	Breaker   string      `json:"breaker,omitempty"`  // closed, open, half-open
 	LastError string      `json:"last_error,omitempty"`
+	// ClockOffset is our clock less the provider's; nil where it does not tell.
+	ClockOffset *time.Duration `json:"clock_offset_ns,omitempty"`
 }
 
 // Store is the disk.
@@ -146,6 +148,7 @@ type Store struct {
 // Clock is our clock against others'.
 type Clock struct {
 	Offset time.Duration `json:"offset_ns"` // ours − theirs
+	By     string        `json:"by"`        // who told the time: feed, by the Date of its answers, or chain, by its blocks
 }
 
 // Queue is something that waits. Its name is of a fixed set.

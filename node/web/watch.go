@@ -48,7 +48,7 @@ func (s *Server) judge() {
 		return // what is not known changes nothing
 	}
 	if c := snap.Clock; c != nil {
-		s.level(node.AlarmClockOffset, c.Offset.Abs().Seconds(), s.o.MaxOffset.Seconds(), fmt.Sprintf("our clock is off by %v", c.Offset.Round(time.Millisecond)))
+		s.level(node.AlarmClockOffset, c.Offset.Abs().Seconds(), s.o.MaxOffset.Seconds(), fmt.Sprintf("our clock is off by %v, by the %s's", c.Offset.Round(time.Millisecond), c.By))
 	}
 	if d := snap.Store; d != nil {
 		s.level(node.AlarmDiskLow, -float64(d.Free), -float64(s.o.MinFree), fmt.Sprintf("%d MiB are free at %s", d.Free>>20, d.Dir))

@@ -528,6 +528,7 @@ func FuzzOpenExchange(f *testing.F) {
 		`{"metadata":{"synapse_type":"prediction"},"prediction_dict":{"a":{"wager":1.5},"b":null},"axon":{"hotkey":"h"}}`,
 		`{"metadata":{"synapse_type":"confirmation"},"confirmation_dict":{"a":{"success":"True","message":"m"},"miner_stats":{}}}`,
 		`{"metadata":null,"error":"none"}`,
+		`{"metadata":{"synapse_type":"prediction"},"prediction_dict":{"a":{"wager":NaN},"b":{"x":-Infinity}}}`,
 	} {
 		q := synapse.Request{Name: synapse.GameData, BodyHash: synapse.EmptyBodyHash, Body: []byte(body)}
 		f.Add(q.Append(nil))

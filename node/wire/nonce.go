@@ -69,21 +69,6 @@ func (w *NonceWindow) Accept(nonce string) error {
 	return w.accept(v)
 }
 
-// AcceptNanos is Accept for a nonce that is a number of nanoseconds.
-func (w *NonceWindow) AcceptNanos(nonce uint64) error { return w.accept(nonce) }
-
-// Newest is the highest nonce seen.
-func (w *NonceWindow) Newest() uint64 {
-	if n := len(w.seen); n > 0 {
-		return w.seen[n-1]
-	}
-	return w.floor
-}
-
-// NonceWindowFrom makes a window for which everything up to newest counts as
-// seen.
-func NonceWindowFrom(newest uint64) NonceWindow { return NonceWindow{floor: newest} }
-
 func (w *NonceWindow) accept(v uint64) error {
 	at := len(w.seen)
 	if at > 0 && v <= w.seen[at-1] {
@@ -204,7 +189,7 @@ func (a *AuthNonces) Known(h chain.Hotkey) bool {
 // Forget drops those that are not to be kept and were not heard within
 // AuthMemory, and returns them in order.
 func (a *AuthNonces) Forget(now time.Time, keep func(chain.Hotkey) bool) (gone []chain.Hotkey) {
-	for h, s := range a.senders { // sorted below
+	for h, s := range a.senders { // order cannot matter: each is judged alone, and what is returned is sorted
 		if now.Sub(s.last) > AuthMemory && !keep(h) {
 			delete(a.senders, h)
 			gone = append(gone, h)

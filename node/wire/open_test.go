@@ -611,6 +611,25 @@ func TestOpenAllocatesNoMoreThanASmallMultiple(t *testing.T) {
 	}
 }
 
+// TestGlance: who and when, before anything is checked, of all that we write with
+// a signature; and nothing of what is in another form.
+func TestGlance(t *testing.T) {
+	for i, frame := range frames() {
+		o := &Opener{Verifier: keyed("")}
+		m, err := o.Open(frame)
+		if err != nil {
+			continue
+		}
+		sender, at, ok := o.Glance(frame)
+		if want := m.Sender != ""; ok != want || ok && (sender != m.Sender || !at.Equal(m.Timestamp)) {
+			t.Errorf("frame %s: %s at %v, %v; opened %s at %v", i, sender, at, ok, m.Sender, m.Timestamp)
+		}
+		if _, _, ok := o.Glance(append([]byte(" "), frame...)); ok {
+			t.Errorf("frame %s: taken in another form", i)
+		}
+	}
+}
+
 func FuzzOpen(f *testing.F) {
 	for _, frame := range frames() {
 		f.Add(frame)
@@ -620,7 +639,11 @@ func FuzzOpen(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		o := &Opener{Verifier: trusting{}}
+		sender, at, glanced := o.Glance(frame)
 		m, err := o.Open(frame)
+		if glanced && err == nil && m.Sender != "" && (sender != m.Sender || !at.Equal(m.Timestamp)) {
+			t.Fatalf("at a glance of %s at %v, opened of %s at %v", sender, at, m.Sender, m.Timestamp)
+		}
 		var code Error
 		if err != nil && !errors.As(err, &code) {
 			t.Fatalf("untyped error %v", err)

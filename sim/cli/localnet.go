@@ -33,7 +33,7 @@ func Localnet() *cli.Command {
 		Description: "Any Substrate client can use the chain, any client of the games API the feed. Nodes join from outside with\n" +
 			"the commands it prints. Without --dir everything lies in a temporary folder, which is removed at the end.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "dir", Usage: "keep wallets, ports and stores in `DIR`; the stores of an earlier run there are removed"},
+			&cli.StringFlag{Name: "dir", Usage: "keep wallets, ports and stores in `DIR`; an earlier run there is cleared away: its stores, and its hotkeys"},
 			&cli.StringFlag{Name: "rpc-listen", Usage: "`ADDRESS` of the chain's endpoint (default: " + localRPC + ", or a free port where that is taken)"},
 			&cli.StringFlag{Name: "feed-listen", Value: "127.0.0.1:0", Usage: "`ADDRESS` of the games feed"},
 			&cli.IntFlag{Name: "validators", Value: 1, Usage: "that run here"},

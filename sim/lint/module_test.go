@@ -214,7 +214,7 @@ func report(t *testing.T, findings []finding) {
 
 // stdlib is what the samples of bad source may import.
 var stdlib = sync.OnceValues(func() (importer.Lookup, error) {
-	return exports(".", "bytes", "crypto/rand", "maps", "math/rand", "math/rand/v2", "net", "net/netip", "os", "reflect", "slices", "sort", "sync", "sync/atomic", "time")
+	return exports(".", "bytes", "crypto/rand", "log/slog", "maps", "math/rand", "math/rand/v2", "net", "net/netip", "os", "reflect", "slices", "sort", "sync", "sync/atomic", "time")
 })
 
 // sample makes a module of one file from a few lines of source.

@@ -3,7 +3,6 @@ package localnet
 import (
 	"context"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -14,10 +13,9 @@ import (
 	"bettensor/sim/mockchain"
 )
 
-// kills is how often the validator is killed. BETTENSOR_KILLS asks for more: a
-// thousand take about ten minutes.
-func kills(t *testing.T) int {
-	n, err := strconv.Atoi(os.Getenv("BETTENSOR_KILLS"))
+// kills is how often the validator is killed.
+func kills() int {
+	n, err := strconv.Atoi(killsAsked)
 	if err != nil || n < 1 {
 		return 10
 	}
@@ -47,7 +45,7 @@ func TestKilledValidatorLosesNothing(t *testing.T) {
 	args := n.outside("v0", store, "--axon.port", freePort(t))
 	random := rand.New(rand.NewPCG(1, 2))
 	var log strings.Builder
-	for range kills(t) {
+	for range kills() {
 		p := launch(t, nil, args...)
 		if random.IntN(5) > 0 {
 			pageOf(t, store, p)
@@ -86,7 +84,7 @@ func TestKilledValidatorLosesNothing(t *testing.T) {
 		t.Errorf("it panicked:\n%s", log.String())
 	}
 	b := n.booksWith(t, store)
-	t.Logf("%d kills, %d weight sets; books: %s", kills(t), set, b)
+	t.Logf("%d kills, %d weight sets; books: %s", kills(), set, b)
 	if !b.Equal || b.Confirmed < n.o.Miners || b.WeightSets != 1 {
 		t.Errorf("books: %s\n%s\nlog:\n%s", b, strings.Join(b.Differences, "\n"), log.String())
 	}

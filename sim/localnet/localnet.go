@@ -22,6 +22,7 @@ import (
 	"bettensor/node/chain"
 	"bettensor/node/chain/wallet"
 	node "bettensor/node/cli"
+	"bettensor/node/live"
 	"bettensor/node/web"
 	"bettensor/sched"
 	"bettensor/sim/localnet/rpc"
@@ -78,6 +79,7 @@ type Options struct {
 // Network is a local network that runs.
 type Network struct {
 	o      Options
+	hold   *live.Hold // of the directory
 	clock  sched.NodeClock
 	chain  *rpc.Server
 	games  *Games
@@ -161,16 +163,18 @@ func Start(ctx context.Context, o Options) (*Network, error) {
 }
 
 func (n *Network) start(ctx context.Context) error {
-	// What an earlier run on this directory left belongs to a chain that is gone.
-	for _, old := range []string{"nodes", "clock.json", "ports.json"} {
-		if err := os.RemoveAll(filepath.Join(n.o.Dir, old)); err != nil {
-			return fmt.Errorf("clear what an earlier run left: %w", err)
-		}
-	}
 	if err := os.MkdirAll(n.o.Dir, 0o700); err != nil {
 		return err
 	}
-	neurons, err := n.makeKeys()
+	var err error
+	if n.hold, err = live.Take(filepath.Join(n.o.Dir, "localnet")); err != nil {
+		return fmt.Errorf("another localnet runs on this directory: %w", err)
+	}
+	again, err := n.ranBefore()
+	if err != nil {
+		return err
+	}
+	neurons, save, err := n.makeKeys(again)
 	if err != nil {
 		return err
 	}
@@ -199,6 +203,16 @@ func (n *Network) start(ctx context.Context) error {
 	}
 	if err := n.games.Listen(n.o.FeedListen); err != nil {
 		return fmt.Errorf("the games feed: %w", err)
+	}
+	if again { // it belongs to a chain that is gone, and nothing can fail any more that was asked for
+		for _, old := range []string{"nodes", "ports.json"} {
+			if err := os.RemoveAll(filepath.Join(n.o.Dir, old)); err != nil {
+				return fmt.Errorf("clear what an earlier run left: %w", err)
+			}
+		}
+	}
+	if err := save(); err != nil {
+		return err
 	}
 	hash := n.chain.Genesis()
 	err = writeFile(filepath.Join(n.o.Dir, "clock.json"), ClockFile{Version: 1, Genesis: "0x" + hex.EncodeToString(hash[:]),
@@ -242,9 +256,27 @@ func (n *Network) start(ctx context.Context) error {
 
 func (n *Network) now() time.Time { return n.clock.At(time.Now()) }
 
-// makeKeys loads the hotkeys, or makes those that are missing, and seats them:
-// validators first.
-func (n *Network) makeKeys() ([]mockchain.Neuron, error) {
+// ranBefore tells whether an earlier localnet has left its files here. What is
+// called like them and is not theirs is left alone.
+func (n *Network) ranBefore() (bool, error) {
+	b, err := os.ReadFile(filepath.Join(n.o.Dir, "clock.json"))
+	var c ClockFile
+	if err == nil && json.Unmarshal(b, &c) == nil && c.Version == 1 && c.Genesis != "" {
+		return true, nil
+	}
+	for _, name := range []string{"clock.json", "ports.json", "nodes"} {
+		if _, err := os.Lstat(filepath.Join(n.o.Dir, name)); err == nil {
+			return false, fmt.Errorf("%s is not an earlier localnet's: move it away, or take another directory", filepath.Join(n.o.Dir, name))
+		}
+	}
+	return false, nil
+}
+
+// makeKeys makes the hotkeys, or loads those that somebody has put there before,
+// and seats them: validators first. A directory's second run gets new ones: the
+// chain is another one, and what a node kept for an old key is of no use there.
+// save writes what was made.
+func (n *Network) makeKeys(again bool) (out []mockchain.Neuron, save func() error, err error) {
 	for i := range max(n.o.Validators, 1) {
 		n.names = append(n.names, fmt.Sprint("v", i))
 	}
@@ -252,22 +284,33 @@ func (n *Network) makeKeys() ([]mockchain.Neuron, error) {
 		n.names = append(n.names, fmt.Sprint("m", i))
 	}
 	var cold chain.Coldkey
-	var out []mockchain.Neuron
+	made := map[string]*wallet.Key{}
+	save = func() error {
+		for _, name := range n.names {
+			if key := made[name]; key != nil {
+				at := wallet.Location{Path: n.Wallets(), Name: WalletName, Hotkey: name}
+				if err := key.Save(at, wallet.Password{}, again); err != nil {
+					return fmt.Errorf("hotkey %s: %w", name, err)
+				}
+				key.Wipe()
+			}
+		}
+		return nil
+	}
 	for _, name := range n.names {
 		at := wallet.Location{Path: n.Wallets(), Name: WalletName, Hotkey: name}
 		key, err := wallet.Load(at, wallet.Passwords{})
-		if errors.Is(err, os.ErrNotExist) {
-			if key, err = wallet.Generate(12, rand.Reader); err == nil {
-				err = key.Save(at, wallet.Password{}, false)
-			}
+		if again || errors.Is(err, os.ErrNotExist) {
+			key, err = wallet.Generate(12, rand.Reader)
+			made[name] = key
 		}
 		if err != nil {
-			return nil, fmt.Errorf("hotkey %s: %w", name, err)
+			return nil, nil, fmt.Errorf("hotkey %s: %w", name, err)
 		}
 		n.keys[name] = key.Hotkey()
 		if cold == "" {
 			if cold, err = n.coldkey(at); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 		}
 		seat := mockchain.Neuron{Hotkey: key.Hotkey(), Coldkey: cold}
@@ -275,9 +318,11 @@ func (n *Network) makeKeys() ([]mockchain.Neuron, error) {
 			seat.Stake = stake
 		}
 		out = append(out, seat)
-		key.Wipe()
+		if made[name] == nil {
+			key.Wipe()
+		}
 	}
-	return out, nil
+	return out, save, nil
 }
 
 // coldkey is the wallet's. Only its public half is ever kept: nobody here needs
@@ -468,7 +513,7 @@ func (r *runner) listens(ctx context.Context) (NodePorts, error) {
 		default:
 		}
 		p, err := web.ReadPorts(r.dir)
-		if err != nil {
+		if err != nil || p.Starting {
 			return false, nil // not yet
 		}
 		out = NodePorts{Axon: p.Axon, HTTP: "http://" + p.HTTP}
@@ -558,6 +603,9 @@ func (n *Network) Stop(ctx context.Context) error {
 	}
 	if n.chain != nil {
 		errs = append(errs, n.chain.Close(ctx))
+	}
+	if n.hold != nil {
+		errs = append(errs, n.hold.Release())
 	}
 	return errors.Join(errs...)
 }

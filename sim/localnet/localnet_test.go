@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -110,8 +111,8 @@ func TestPermitStands(t *testing.T) {
 	}
 }
 
-// TestEachNetworkIsAnother: the genesis differs by run, the keys stay with their
-// directory, and what an earlier run left there is gone.
+// TestEachNetworkIsAnother: genesis and hotkeys differ by run, and what an earlier
+// run left in the directory is gone.
 func TestEachNetworkIsAnother(t *testing.T) {
 	dir := t.TempDir()
 	n := begin(t, Options{Dir: dir})
@@ -125,14 +126,63 @@ func TestEachNetworkIsAnother(t *testing.T) {
 	if n.chain.Genesis() == first {
 		t.Error("two runs with one genesis: a client would take this chain for the one before")
 	}
-	if n.Hotkey("m3") != key {
-		t.Error("the keys of a directory were made anew")
+	if n.Hotkey("m3") == key {
+		t.Error("an old key on a new chain: a node would find the books of the old one under its name")
 	}
 	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("an earlier chain's store: %v, want it removed", err)
 	}
 	if !n.metagraph().Params.CommitReveal {
 		t.Error("commit-reveal is off")
+	}
+}
+
+// TestForeignFilesStay: what a localnet has not made it does not remove, and what
+// another one is using neither.
+func TestForeignFilesStay(t *testing.T) {
+	dir := t.TempDir()
+	mine := filepath.Join(dir, "nodes", "thesis.txt")
+	if err := errors.Join(os.MkdirAll(filepath.Dir(mine), 0o700), os.WriteFile(mine, []byte("precious"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	refused := func(o Options, want string) {
+		t.Helper()
+		n, err := Start(t.Context(), o)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v, want %q", o, err, want)
+		}
+		if n != nil {
+			stop(t, n)
+		}
+	}
+	refused(Options{Dir: dir}, "nodes is not an earlier localnet's")
+	if b, err := os.ReadFile(mine); err != nil || string(b) != "precious" {
+		t.Errorf("it now holds %q, %v", b, err)
+	}
+
+	dir = t.TempDir()
+	n := begin(t, Options{Dir: dir, Miners: 1})
+	refused(Options{Dir: dir}, "another localnet runs on this directory")
+	for _, name := range []string{"ports.json", "clock.json", "nodes/m0/store"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+	rpc := n.chain.Addr()
+	key := n.Hotkey("m0")
+	refused(Options{Dir: t.TempDir(), RPCListen: rpc}, "address already in use")
+	stop(t, n)
+	taken, err := net.Listen("tcp", rpc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused(Options{Dir: dir, RPCListen: rpc}, "address already in use")
+	taken.Close()
+	if _, err := os.Stat(filepath.Join(dir, "nodes/m0/store")); err != nil {
+		t.Error("a start that failed has removed a store:", err)
+	}
+	if k, err := wallet.Load(wallet.Location{Path: filepath.Join(dir, "wallets"), Name: WalletName, Hotkey: "m0"}, wallet.Passwords{}); err != nil || k.Hotkey() != key {
+		t.Error("a start that failed has replaced a key:", err)
 	}
 }
 
@@ -170,7 +220,7 @@ func TestMinersPredictSoon(t *testing.T) {
 	}
 	t.Parallel()
 	speeds := []float64{60}
-	if os.Getenv("BETTENSOR_SLOW") != "" { // a block of twelve seconds is slow to become final
+	if slow != "" { // a block of twelve seconds is slow to become final
 		speeds = append(speeds, 1)
 	}
 	for _, speed := range speeds {

@@ -27,6 +27,18 @@ import (
 // patience bounds every wait: far more than any should take on a busy machine.
 const patience = 30 * time.Second
 
+// What is asked for by variables: BETTENSOR_KILLS is how often a validator is
+// killed, a thousand times take about ten minutes; BETTENSOR_SLOW adds what takes a
+// minute because blocks do. The nodes that run here must not see them: to a node a
+// variable it does not know is a mistake.
+var killsAsked, slow = taken("BETTENSOR_KILLS"), taken("BETTENSOR_SLOW")
+
+func taken(name string) string {
+	v := os.Getenv(name)
+	os.Unsetenv(name)
+	return v
+}
+
 func TestMain(m *testing.M) {
 	// Tests here wait for wall clocks and processes, not for a core.
 	if err := flag.Set("test.parallel", "8"); err != nil {

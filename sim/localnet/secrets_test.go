@@ -153,7 +153,7 @@ func TestH16ColdkeysAreNeverOpened(t *testing.T) {
 		append([]string{"wallet", "show"}, append(flags, "v0")...),
 		append([]string{"wallet", "new", "--no-password"}, append(flags, "another")...),
 		append([]string{"wallet", "import", "--uri", "//Alice", "--no-password"}, append(flags, "alice")...),
-		append(append([]string{"chain", "set-weights", "--uids", "1", "--weights", "1"}, chainFlags...), append(flags, "v0")...),
+		append(append([]string{"chain", "set-weights", "--uids", "1", "--weights", "1", "--journal", t.TempDir()}, chainFlags...), append(flags, "v0")...),
 		append(append([]string{"chain", "serve-axon", "--dry-run", "--axon.external_ip", "127.0.0.1", "--axon.external_port", "8091"}, chainFlags...), append(flags, "v0")...),
 		append(append([]string{"config", "print"}, chainFlags...), append(flags, "v0")...),
 	} {

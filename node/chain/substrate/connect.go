@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -24,6 +25,10 @@ const (
 	// endpoint is not flooded by one reconnect every so often. An accelerated chain
 	// shows as much in a few of its blocks.
 	settled = 5 * time.Second
+	// maxLead is how far a best head may be above the finalised one, in blocks. A
+	// live chain's is three above; where it is more than four eras, its finality is
+	// broken or somebody lies, and what is signed over such a block is refused.
+	maxLead = 4 * eraBlocks
 )
 
 // errStale: an endpoint answers, and its chain stands still.
@@ -37,13 +42,18 @@ type session struct {
 	*conn
 	url   string
 	since time.Time
+	final chain.Block // the newest that it called final itself; under the client's lock
 }
 
 // runtime is what the chain runs: its versions, and the metadata they go by.
 type runtime struct {
 	spec, transaction uint32
 	meta              *scale.Metadata
+	from              chain.Block // it is known to hold from here on; under the client's lock
 }
+
+// unseen is the from of a runtime that has been seen at no block yet.
+const unseen = chain.Block(math.MaxUint64)
 
 // run keeps the client connected until Close.
 func (c *Client) run() {
@@ -152,15 +162,8 @@ func (c *Client) handshake(ctx context.Context, s *session) (f feed, err error) 
 	if err := c.checkGenesis(genesis); err != nil {
 		return f, err
 	}
-	var version struct {
-		SpecVersion        uint32 `json:"specVersion"`
-		TransactionVersion uint32 `json:"transactionVersion"`
-	}
-	if err := c.callOn(ctx, s, "state_getRuntimeVersion", nil, &version); err != nil {
+	if err := c.relearnOn(ctx, s); err != nil {
 		return f, fmt.Errorf("runtime version: %w", err)
-	}
-	if err := c.learn(ctx, s, version.SpecVersion, version.TransactionVersion); err != nil {
-		return f, err
 	}
 	// What an endpoint does not push is asked for, time and again.
 	if f.versions, err = c.subscribeOn(ctx, s, "state_subscribeRuntimeVersion"); err != nil && !refused(err) {
@@ -172,8 +175,18 @@ func (c *Client) handshake(ctx context.Context, s *session) (f feed, err error) 
 	if f.best, err = c.subscribeOn(ctx, s, "chain_subscribeNewHeads"); err != nil && !refused(err) {
 		return f, fmt.Errorf("heads: %w", err)
 	}
+	// What an earlier endpoint said of blocks that are not final goes with it: one
+	// that was made up is above all true ones.
+	c.dropBest()
 	// A chain that makes blocks on demand pushes none for now.
 	return f, c.look(ctx, s)
+}
+
+// dropBest forgets the best head. Until there is another, it is the finalised one.
+func (c *Client) dropBest() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.best = c.final
 }
 
 // look asks for the newest blocks.
@@ -232,7 +245,10 @@ func (c *Client) learn(ctx context.Context, s *session, spec, transaction uint32
 	}
 	c.mu.Lock()
 	before := c.runtime
-	c.runtime = &runtime{spec, transaction, meta}
+	c.runtime = &runtime{spec, transaction, meta, unseen}
+	if before != nil { // blocks before the upgrade are still read by it
+		c.earlier = before
+	}
 	c.mu.Unlock()
 	if before != nil {
 		c.log.Info("the chain's runtime was upgraded", "from", before.spec, "to", spec)
@@ -240,11 +256,71 @@ func (c *Client) learn(ctx context.Context, s *session, spec, transaction uint32
 	return nil
 }
 
+// runtimeAt is the runtime that a block's state is of. Around an upgrade that is not
+// the newest: it holds from some block on, and blocks before it, which may be the
+// newest finalised ones, have other indexes of errors and another storage.
+func (c *Client) runtimeAt(ctx context.Context, at head) (*runtime, error) {
+	c.mu.Lock()
+	r, earlier := c.runtime, c.earlier
+	holds := r != nil && at.number >= r.from
+	c.mu.Unlock()
+	switch {
+	case r == nil:
+		return nil, fmt.Errorf("%w: the chain's runtime is not known", errUnsent)
+	case holds:
+		return r, nil
+	}
+	v, err := c.versionAt(ctx, at)
+	if c.opts.Lazy && (refused(err) || err == nil && v.Spec == 0) { // a chain for tests may not tell
+		return r, nil
+	}
+	if err != nil {
+		return nil, c.pinned(at, fmt.Errorf("runtime of block %d: %w", at.number, err))
+	}
+	switch {
+	case v.Spec == r.spec && v.Transaction == r.transaction:
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		r.from = min(r.from, at.number)
+		return r, nil
+	case earlier != nil && v.Spec == earlier.spec && v.Transaction == earlier.transaction:
+		return earlier, nil
+	}
+	s, err := c.ready(ctx)
+	if err != nil {
+		return nil, err
+	}
+	meta, err := c.metadata(ctx, s, hexBytes(at.hash[:]))
+	if c.opts.Lazy && refused(err) {
+		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("metadata of spec %d: %w", v.Spec, err)
+	}
+	older := &runtime{v.Spec, v.Transaction, meta, unseen}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.earlier = older
+	return older, nil
+}
+
+// version is state_getRuntimeVersion, as far as it matters.
+type version struct {
+	Spec        uint32 `json:"specVersion"`
+	Transaction uint32 `json:"transactionVersion"`
+}
+
+func (c *Client) versionAt(ctx context.Context, at head) (v version, err error) {
+	err = c.call(ctx, "state_getRuntimeVersion", []any{hexBytes(at.hash[:])}, &v)
+	return v, err
+}
+
 // metadata asks for the newest version that we read and the runtime offers. V14,
-// which has a method of its own, is what is left where it offers no choice.
-func (c *Client) metadata(ctx context.Context, s *session) (*scale.Metadata, error) {
+// which has a method of its own, is what is left where it offers no choice. at is
+// the hash of the block whose runtime is meant, the newest's if none is given.
+func (c *Client) metadata(ctx context.Context, s *session, at ...any) (*scale.Metadata, error) {
 	var offered hexBytes
-	err := c.callOn(ctx, s, "state_call", []any{"Metadata_metadata_versions", "0x"}, &offered)
+	err := c.callOn(ctx, s, "state_call", append([]any{"Metadata_metadata_versions", "0x"}, at...), &offered)
 	if err != nil && unanswered(err) {
 		return nil, err
 	}
@@ -253,7 +329,7 @@ func (c *Client) metadata(ctx context.Context, s *session) (*scale.Metadata, err
 			continue
 		}
 		var b hexBytes
-		if err := c.callOn(ctx, s, "state_call", []any{"Metadata_metadata_at_version", hexText([]byte{version, 0, 0, 0})}, &b); err != nil {
+		if err := c.callOn(ctx, s, "state_call", append([]any{"Metadata_metadata_at_version", hexText([]byte{version, 0, 0, 0})}, at...), &b); err != nil {
 			if !unanswered(err) {
 				continue
 			}
@@ -269,7 +345,7 @@ func (c *Client) metadata(ctx context.Context, s *session) (*scale.Metadata, err
 		}
 	}
 	var b hexBytes
-	if err := c.callOn(ctx, s, "state_getMetadata", nil, &b); err != nil {
+	if err := c.callOn(ctx, s, "state_getMetadata", at, &b); err != nil {
 		return nil, err
 	}
 	return scale.Parse(b)
@@ -360,15 +436,12 @@ func (c *Client) follow(s *session, f feed) error {
 		case raw := <-best:
 			c.pushed(s, raw, false)
 		case raw := <-versions:
-			var v struct {
-				SpecVersion        uint32 `json:"specVersion"`
-				TransactionVersion uint32 `json:"transactionVersion"`
-			}
-			if err := json.Unmarshal(raw, &v); err != nil || v.SpecVersion == 0 {
+			var v version
+			if err := json.Unmarshal(raw, &v); err != nil || v.Spec == 0 {
 				continue
 			}
 			ctx, cancel := context.WithTimeout(c.ctx, 3*c.opts.CallTimeout)
-			err := c.learn(ctx, s, v.SpecVersion, v.TransactionVersion)
+			err := c.learn(ctx, s, v.Spec, v.Transaction)
 			cancel()
 			if err != nil {
 				return err
@@ -411,12 +484,21 @@ func (c *Client) pushed(s *session, raw json.RawMessage, final bool) {
 }
 
 // accept takes a head that is newer than the one we have, from whichever endpoint
-// that was.
+// that was, but none that is further above the finalised one than can be.
 func (c *Client) accept(s *session, h head, final bool) {
 	c.mu.Lock()
 	at := &c.best
 	if final {
 		at = &c.final
+		s.final = max(s.final, h.number)
+	} else if !c.opts.Lazy && h.number > c.final.number+maxLead {
+		c.status.WildHeads++
+		first, above := c.status.WildHeads == 1, h.number-c.final.number
+		c.mu.Unlock()
+		if first {
+			c.log.Warn("a head far above the finalised one is ignored", "endpoint", Redacted(s.url), "block", h.number, "above", above)
+		}
+		return
 	}
 	if h.number <= at.number && *at != (head{}) {
 		if h.number < at.number {
@@ -440,12 +522,14 @@ func (c *Client) accept(s *session, h head, final bool) {
 }
 
 // disown gives up an endpoint that does not know the very head that it
-// announced. What it said of heads is forgotten: it must not make the others' look
-// old.
+// announced, or one that an earlier endpoint announced and that is far above its
+// own: one of the two lies. What was said of heads is forgotten: it must not make
+// the others' look old.
 func (c *Client) disown(h head, why error) {
 	c.mu.Lock()
-	s := c.finalBy
-	if s == nil || s != c.session || c.final != h {
+	s := c.session
+	// One that is only behind another, by a few blocks, does no wrong.
+	if s == nil || c.final != h || c.finalBy != s && s.final+maxLead >= h.number {
 		c.mu.Unlock()
 		return
 	}
@@ -584,18 +668,25 @@ func (c *Client) heads() (best, final head, changed <-chan struct{}) {
 	return c.best, c.final, c.changed
 }
 
-// at is the finalised head that reads are pinned to. A chain for tests that has
-// never finalised a block is read at its best.
+// at is the finalised head that reads are pinned to, and its runtime. A chain for
+// tests that has never finalised a block is read at its best.
 func (c *Client) at(ctx context.Context) (head, *runtime, error) {
 	if _, err := c.ready(ctx); err != nil {
 		return head{}, nil, err
 	}
+	at := c.newest()
+	r, err := c.runtimeAt(ctx, at)
+	return at, r, err
+}
+
+// newest is the newest block whose state is read.
+func (c *Client) newest() head {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.opts.Lazy && c.final.number == 0 {
-		return c.best, c.runtime, nil
+		return c.best
 	}
-	return c.final, c.runtime, nil
+	return c.final
 }
 
 // hashOf is the hash of a block by its number, on the best chain.
@@ -605,7 +696,8 @@ func (c *Client) hashOf(ctx context.Context, n chain.Block) ([32]byte, error) {
 		return [32]byte{}, err
 	}
 	if h == nil || len(*h) != 32 {
-		return [32]byte{}, fmt.Errorf("the endpoint does not know block %d", n)
+		best, _, _ := c.heads()
+		return [32]byte{}, fmt.Errorf("the endpoint does not know it: %w", &BlockError{n, best.number})
 	}
 	return [32]byte(*h), nil
 }

@@ -84,6 +84,9 @@ type fakeBlock struct {
 	extrinsics [][]byte
 	events     []byte
 	nonce      uint64
+	spec       uint32 // of its state, and what that is read by
+	raw        []byte
+	meta       *scale.Metadata
 }
 
 var baseTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -97,9 +100,15 @@ func readMeta(t testing.TB) []byte {
 	return b
 }
 
-// smallMeta is a subset of finney's metadata, as V14.
-var smallMeta = sync.OnceValue(func() []byte {
-	b, err := os.ReadFile("../../../testdata/chain/finney.scale")
+// smallMeta is a subset of finney's metadata, as V14; olderMeta of a runtime whose
+// errors have other indexes.
+var (
+	smallMeta = sync.OnceValue(func() []byte { return pruned("finney.scale") })
+	olderMeta = sync.OnceValue(func() []byte { return pruned("subtensor_spec300_v14.scale") })
+)
+
+func pruned(file string) []byte {
+	b, err := os.ReadFile("../../../testdata/chain/" + file)
 	if err != nil {
 		panic(err)
 	}
@@ -116,17 +125,26 @@ var smallMeta = sync.OnceValue(func() []byte {
 		panic(err)
 	}
 	return b
-})
+}
 
 // newFake makes a chain of a genesis and one block: subnet 30 with two neurons,
 // of which the first is account's.
-func newFake(t testing.TB, account key) *fakeChain {
-	f := &fakeChain{t: t, spec: 393, raw: smallMeta(), state: map[string][]byte{}, account: account}
-	m, err := scale.Parse(f.raw)
+func newFake(t testing.TB, account key) *fakeChain { return newFakeOf(t, account, 393, smallMeta()) }
+
+// upgrade changes what the next blocks are of.
+func (f *fakeChain) upgrade(spec uint32, raw []byte) {
+	m, err := scale.Parse(raw)
 	if err != nil {
-		t.Fatal(err)
+		f.t.Fatal(err)
 	}
-	f.meta = m
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.spec, f.raw, f.meta = spec, raw, m
+}
+
+func newFakeOf(t testing.TB, account key, spec uint32, raw []byte) *fakeChain {
+	f := &fakeChain{t: t, state: map[string][]byte{}, account: account}
+	f.upgrade(spec, raw)
 	other := newKey(t, 99)
 	me, you := account.PublicKey(), other.PublicKey()
 	f.set("SubtensorModule", "NetworksAdded", true, 30)
@@ -196,7 +214,7 @@ func (f *fakeChain) mineOn(final bool) {
 }
 
 func (f *fakeChain) mineLocked(final bool) {
-	b := fakeBlock{extrinsics: append([][]byte{{12, 4, 0, 0}}, f.bytes...)}
+	b := fakeBlock{extrinsics: append([][]byte{{12, 4, 0, 0}}, f.bytes...), spec: f.spec, raw: f.raw, meta: f.meta}
 	n := len(f.blocks)
 	b.header.Number = quantity(n)
 	b.header.StateRoot, b.header.ExtrinsicsRoot = make([]byte, 32), make([]byte, 32)
@@ -293,7 +311,7 @@ func (f *fakeChain) read(b *fakeBlock, key []byte) []byte {
 	me := f.account.PublicKey()
 	switch string(key) {
 	case f.key("System", "Account", me[:]):
-		e, _ := f.meta.Storage("System", "Account")
+		e, _ := b.meta.Storage("System", "Account")
 		v := slices.Clone(e.Default)
 		binary.LittleEndian.PutUint32(v, uint32(b.nonce))
 		return v
@@ -320,6 +338,9 @@ func (f *fakeChain) submit(b []byte) *rpcError {
 	}
 	head := f.blocks[len(f.blocks)-1]
 	birth := x.Era.Birth(uint64(len(f.blocks) - 1))
+	if birth >= uint64(len(f.blocks)) {
+		return invalid("Transaction has a bad signature")
+	}
 	f.lastTerm = scale.Terms{Spec: f.spec, Transaction: 1, Genesis: f.blocks[0].hash, Birth: f.blocks[birth].hash}
 	payload, err := f.meta.Payload(x, f.lastTerm)
 	if err != nil {
@@ -375,6 +396,7 @@ type fakeEndpoint struct {
 	dropNew map[string]bool // the connection is cut before these are carried out
 	silent  bool            // heads are not pushed
 	lie     *header         // head that is pushed in place of the true one
+	wild    *header         // best head that is pushed in place of the true one
 	refuse  map[string]*rpcError
 	genesis []byte        // another chain's
 	newer   []byte        // metadata V16 that it offers
@@ -491,8 +513,12 @@ func (e *fakeEndpoint) pushHeads(b *fakeBlock, final bool) {
 	if e.lie != nil {
 		h = *e.lie
 	}
+	best := h
+	if e.wild != nil {
+		best = *e.wild
+	}
 	for c := range e.conns {
-		c.push("best", h)
+		c.push("best", best)
 		if final {
 			c.push("final", h)
 		}
@@ -587,7 +613,14 @@ func (c *fakeConn) answer(method string, params []json.RawMessage) (result any, 
 		}
 		return hexBytes(f.blocks[n].hash[:]), nil, nil
 	case "state_getRuntimeVersion":
-		return map[string]any{"specVersion": f.spec, "transactionVersion": 1}, nil, nil
+		if len(params) == 0 {
+			return map[string]any{"specVersion": f.spec, "transactionVersion": 1}, nil, nil
+		}
+		b := block(0)
+		if b == nil {
+			return nil, nil, unknown
+		}
+		return map[string]any{"specVersion": b.spec, "transactionVersion": 1}, nil, nil
 	case "state_call":
 		switch text(params[0]) {
 		case "Metadata_metadata_versions":
@@ -603,6 +636,12 @@ func (c *fakeConn) answer(method string, params []json.RawMessage) (result any, 
 		}
 		return nil, nil, &rpcError{Code: 4003, Message: "Client error: Exported method is not found"}
 	case "state_getMetadata":
+		if len(params) > 0 {
+			if b := block(0); b != nil {
+				return hexBytes(b.raw), nil, nil
+			}
+			return nil, nil, unknown
+		}
 		return hexBytes(f.raw), nil, nil
 	case "state_subscribeRuntimeVersion":
 		return c.subscribe("versions"), nil, nil

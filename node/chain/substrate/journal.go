@@ -56,6 +56,11 @@ func openJournal(dir string, genesis [32]byte, hotkey chain.Hotkey) (*journal, e
 
 // add writes an entry down; when it returns, a crash does not lose it.
 func (j *journal) add(e entry) error {
+	if len(j.entries) >= maxEntries { // what is settled only tells our nonces from others'
+		if i := slices.IndexFunc(j.entries, func(e entry) bool { return e.Settled }); i >= 0 {
+			j.entries = slices.Delete(j.entries, i, i+1)
+		}
+	}
 	if len(j.entries) >= maxEntries {
 		return fmt.Errorf("%d extrinsics wait for their outcome", maxEntries)
 	}

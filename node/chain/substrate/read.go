@@ -319,7 +319,8 @@ func (q *query) moment(s slot) time.Time {
 	return time.Time{}
 }
 
-// Metagraph reads the subnet at a block: 0 is the newest finalised one.
+// Metagraph reads the subnet at a block: 0 is the newest finalised one. Blocks above
+// that are a *BlockError, since they may still be undone.
 func (c *Client) Metagraph(ctx context.Context, block chain.Block) (*chain.Metagraph, error) {
 	at, r, err := c.blockAt(ctx, block)
 	if err != nil {
@@ -328,13 +329,39 @@ func (c *Client) Metagraph(ctx context.Context, block chain.Block) (*chain.Metag
 	return c.metagraph(ctx, at, r)
 }
 
-func (c *Client) blockAt(ctx context.Context, block chain.Block) (head, *runtime, error) {
-	at, r, err := c.at(ctx)
-	if err != nil || block == 0 || block == at.number {
-		return at, r, err
+// BestMetagraph reads the subnet at the newest block, which may still be undone: for
+// what is only shown, above all its time.
+func (c *Client) BestMetagraph(ctx context.Context) (*chain.Metagraph, error) {
+	if _, err := c.ready(ctx); err != nil {
+		return nil, err
 	}
-	hash, err := c.hashOf(ctx, block)
-	return head{block, hash}, r, err
+	best, _, _ := c.heads()
+	r, err := c.runtimeAt(ctx, best)
+	if err != nil {
+		return nil, err
+	}
+	return c.metagraph(ctx, best, r)
+}
+
+// blockAt is a finalised block and its runtime. On a chain for tests, which may
+// finalise none, it is any block.
+func (c *Client) blockAt(ctx context.Context, block chain.Block) (head, *runtime, error) {
+	if _, err := c.ready(ctx); err != nil {
+		return head{}, nil, err
+	}
+	at := c.newest()
+	if block != 0 && block != at.number {
+		if !c.opts.Lazy && block > at.number {
+			return head{}, nil, &BlockError{block, at.number}
+		}
+		hash, err := c.hashOf(ctx, block)
+		if err != nil {
+			return head{}, nil, err
+		}
+		at = head{block, hash}
+	}
+	r, err := c.runtimeAt(ctx, at)
+	return at, r, err
 }
 
 // metagraph reads all at one block. The hotkeys of the last time are taken for a
@@ -376,7 +403,7 @@ func (c *Client) metagraph(ctx context.Context, at head, r *runtime) (*chain.Met
 	case q.err != nil:
 		return nil, fmt.Errorf("metagraph of subnet %d: %w", netuid, q.err)
 	case !q.bool(exists) && n == 0:
-		return nil, fmt.Errorf("%s: the chain has no subnet %d in block %d: check --netuid", chain.SubnetNotExists, netuid, at.number)
+		return nil, noSubnet(netuid, at)
 	case n > maxNeurons:
 		return nil, fmt.Errorf("subnet %d has %d slots, at most %d are read", netuid, n, maxNeurons)
 	}
@@ -452,7 +479,19 @@ func (c *Client) metagraph(ctx context.Context, at head, r *runtime) (*chain.Met
 			return nil, fmt.Errorf("metagraph of subnet %d: %w", netuid, x.err)
 		}
 	}
-	c.stakes(ctx, at, r, m)
+	m.OwnStake = !c.stakes(ctx, at, r, m)
+	if m.OwnStake {
+		if _, err := r.meta.Storage(subtensor, "TotalHotkeyAlpha"); err != nil { // then there is no other
+			m.OwnStake = false
+		}
+	}
+	c.mu.Lock()
+	tell := m.OwnStake && !c.ownStake
+	c.ownStake = m.OwnStake
+	c.mu.Unlock()
+	if tell {
+		c.log.Warn("the chain does not tell the stake that counts: what is shown is the subnet's own, without the root's part", "netuid", netuid, "block", at.number)
+	}
 	c.mu.Lock()
 	c.known = keys
 	c.mu.Unlock()
@@ -461,6 +500,10 @@ func (c *Client) metagraph(ctx context.Context, at head, r *runtime) (*chain.Met
 		c.finalNonce(final)
 	}
 	return m, nil
+}
+
+func noSubnet(n chain.Netuid, at head) error {
+	return &Refusal{chain.SubnetNotExists, fmt.Sprintf("the chain has no subnet %d in block %d: check --netuid", n, at.number)}
 }
 
 // ownedBy finds a hotkey's coldkey and its reads.
@@ -476,28 +519,29 @@ func ownedBy(q, late *query, early, lateNeurons map[[32]byte]neuronSlots, key [3
 
 // stakes takes the stake of each neuron as the chain itself reckons it, root stake
 // included, where its runtime offers that and describes it. Storage has only the
-// subnet's own part, which stands where it does not.
-func (c *Client) stakes(ctx context.Context, at head, r *runtime, m *chain.Metagraph) {
+// subnet's own part, which stands where it does not: then it is not all.
+func (c *Client) stakes(ctx context.Context, at head, r *runtime, m *chain.Metagraph) (all bool) {
 	method, err := r.meta.Method("NeuronInfoRuntimeApi", "get_neurons_lite")
 	if err != nil || len(method.Inputs) != 1 {
-		return
+		return false
 	}
 	args, err := r.meta.Encode(nil, method.Inputs[0].Type, uint16(m.Netuid))
 	if err != nil {
-		return
+		return false
 	}
 	var b hexBytes
 	err = c.call(ctx, "state_call", []any{"NeuronInfoRuntimeApi_get_neurons_lite", hexBytes(args), hexBytes(at.hash[:])}, &b)
 	if err != nil {
 		c.log.Debug("stakes are from storage", "why", err)
-		return
+		return false
 	}
 	v, err := r.meta.DecodeAll(method.Output, b)
 	list, ok := v.([]scale.Value)
 	if err != nil || !ok {
 		c.log.Debug("stakes are from storage", "why", err)
-		return
+		return false
 	}
+	told := make([]bool, len(m.Neurons))
 	for _, x := range list {
 		neuron, _ := x.(scale.Record)
 		uid, ok := number(neuron.Get("uid"))
@@ -512,8 +556,9 @@ func (c *Client) stakes(ctx context.Context, at head, r *runtime, m *chain.Metag
 				sum += numberAt(pair, 1)
 			}
 		}
-		m.Neurons[uid].Stake = chain.Rao(sum)
+		m.Neurons[uid].Stake, told[uid] = chain.Rao(sum), true
 	}
+	return !slices.Contains(told, false)
 }
 
 func (c *Client) answerSync(ctx context.Context) (chain.Reply, error) {
@@ -682,7 +727,7 @@ func (c *Client) Hyperparameters(ctx context.Context, block chain.Block) ([]Para
 		return nil, fmt.Errorf("hyperparameters of subnet %d: %w", c.opts.Netuid, err)
 	}
 	if exists != noSlot && !q.bool(exists) && q.uint(size) == 0 {
-		return nil, fmt.Errorf("%s: the chain has no subnet %d in block %d: check --netuid", chain.SubnetNotExists, c.opts.Netuid, at.number)
+		return nil, noSubnet(c.opts.Netuid, at)
 	}
 	var out []Parameter
 	for i, p := range parameters {

@@ -3,12 +3,37 @@ package substrate
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
 
 	"bettensor/node/chain"
 )
+
+// Refusal is a request that the chain refuses by what is known of it already:
+// nothing was sent. Read it with errors.As.
+type Refusal struct {
+	Code   chain.Code
+	Detail string // what it is about; "" where the code's own words say it all
+}
+
+// Error says what is refused, why, and what to do.
+func (r *Refusal) Error() string {
+	if r.Detail != "" {
+		return fmt.Sprintf("%s: %s", r.Code, r.Detail)
+	}
+	return fmt.Sprintf("%s: %s: %s", r.Code, r.Code.Meaning(), r.Code.Advice())
+}
+
+// BlockError is a block that was asked for by its number and cannot be read: there
+// is none of that number yet, or it may still be undone. Read it with errors.As.
+type BlockError struct{ Asked, Newest chain.Block }
+
+// Error says up to which block there is something to read.
+func (e *BlockError) Error() string {
+	return fmt.Sprintf("block %d cannot be read: the newest that can is %d; give an earlier number, or none for the newest", e.Asked, e.Newest)
+}
 
 // Codes of a pool's refusals in JSON-RPC.
 const (
@@ -174,6 +199,8 @@ func customRefusal(n uint8, op chain.Op) chain.Code {
 		return chain.ColdkeySwapAnnounced
 	case 1:
 		return chain.NotEnoughStakeToSetWeights
+	case 2:
+		return chain.InsufficientBalance
 	case 3:
 		return chain.SubnetNotExists
 	case 4:
@@ -207,6 +234,10 @@ func customRefusal(n uint8, op chain.Op) chain.Code {
 		return chain.InputLengthsUnequal
 	case 19:
 		return chain.HotKeyNotRegisteredInSubNet
+	case 21:
+		return chain.ColdkeySwapDisputed
+	case 255:
+		return chain.BadRequest
 	}
 	return chain.Code("Custom" + strconv.Itoa(int(n)))
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -119,7 +120,26 @@ type subscription struct {
 func open(ctx context.Context, url string, alive keepalive, dropped *atomic.Uint64) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
+	// Over a connection that is made, a handshake looks at deadlines only: it is ended
+	// by closing what is beneath it.
+	var beneath atomic.Pointer[net.Conn]
+	stop := context.AfterFunc(ctx, func() {
+		if raw := beneath.Load(); raw != nil {
+			_ = (*raw).Close()
+		}
+	})
+	defer stop()
 	d := websocket.Dialer{
+		NetDialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			raw, err := (&net.Dialer{}).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			if beneath.Store(&raw); ctx.Err() != nil { // too late to be closed from outside
+				_ = raw.Close()
+			}
+			return raw, nil
+		},
 		Proxy:            http.ProxyFromEnvironment,
 		HandshakeTimeout: dialTimeout,
 		ReadBufferSize:   64 << 10,

@@ -134,7 +134,8 @@ type Client struct {
 	changed chan struct{} // closed at a new session or head, and when a connection has failed
 	status  Health
 	genesis [32]byte // zero before the first endpoint
-	runtime *runtime
+	runtime *runtime // the newest
+	earlier *runtime // another that older blocks are of
 	best    head
 	final   head
 	finalBy *session // whose word final is
@@ -146,6 +147,8 @@ type Client struct {
 	nonces  nonces
 	journal *journal
 	known   []neuronKey // hotkeys by UID, as they were read last
+	// ownStake: the last metagraph has the subnet's own stakes, and it has been said.
+	ownStake bool
 }
 
 // New makes a client. It connects to nothing before Start.
@@ -278,6 +281,7 @@ type Health struct {
 	Connections uint64      `json:"connections"`  // made so far
 	Failures    uint64      `json:"failures"`     // endpoints that did not answer, or were refused
 	OldHeads    uint64      `json:"old_heads"`    // heads ignored because they were not newer
+	WildHeads   uint64      `json:"wild_heads"`   // heads ignored because they were too far above the finalised one
 	Dropped     uint64      `json:"dropped"`      // pushes that nobody took
 	Foreign     uint64      `json:"foreign"`      // extrinsics of our key that this client did not send
 	Error       string      `json:"error"`        // why the last endpoint was given up

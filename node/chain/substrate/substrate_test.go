@@ -7,8 +7,10 @@ import (
 	"errors"
 	"log/slog"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -104,7 +106,7 @@ func TestSyncReadsOneFinalisedBlock(t *testing.T) {
 	c := dial(t, me, nil, e)
 	p := ask(t, c, chain.Request{Op: chain.OpSync})
 	want := &chain.Metagraph{
-		Netuid: 30, Block: 1, At: baseTime.Add(chain.BlockTime), Owner: you.hotkey(),
+		Netuid: 30, Block: 1, At: baseTime.Add(chain.BlockTime), Owner: you.hotkey(), OwnStake: true,
 		Params: chain.Hyperparameters{
 			Tempo: 99, WeightsRateLimit: 100, WeightsVersionKey: 7, MinAllowedWeights: 1024, MaxWeightsLimit: 65535, ImmunityPeriod: 4096,
 			ActivityCutoff: 5000, MaxUIDs: 256, MaxValidators: 128, RevealPeriod: 1, RevealVersion: 4,
@@ -201,6 +203,35 @@ func TestStakeAsTheChainReckonsIt(t *testing.T) {
 	e.script(func(e *fakeEndpoint) { e.neurons = []byte{4, 1, 2} })
 	if got := ask(t, c, chain.Request{Op: chain.OpSync}).Metagraph.Neurons; got[0].Stake != 1000 {
 		t.Errorf("storage stands where the answer cannot be read: %+v", got[0])
+	}
+}
+
+// TestStakeWithoutRootIsMarked: and said once, until it is whole again.
+func TestStakeWithoutRootIsMarked(t *testing.T) {
+	me := newKey(t, 1)
+	f := newFake(t, me)
+	var said bytes.Buffer
+	c := dial(t, nil, func(o *Options, _ *Client) { o.Log = slog.New(slog.NewTextHandler(&said, nil)) }, f.serve())
+	for range 2 {
+		if m, err := c.Metagraph(limited(t), 0); err != nil || !m.OwnStake {
+			t.Errorf("stakes of the subnet only pass for all: %+v, %v", m, err)
+		}
+	}
+	closed(t, c)
+	if n := strings.Count(said.String(), "without the root's part"); n != 1 {
+		t.Errorf("said %d times in %s", n, &said)
+	}
+	// Before subnets had stakes of their own, storage has all of it.
+	m := f.meta.Clone()
+	p, _ := m.Pallet(subtensor)
+	p.Storage = slices.DeleteFunc(p.Storage, func(e scale.Entry) bool { return e.Name == "TotalHotkeyAlpha" })
+	b, err := m.Append(nil, 14)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.upgrade(393, b)
+	if m, err := dial(t, nil, nil, f.serve()).Metagraph(limited(t), 0); err != nil || m.OwnStake {
+		t.Errorf("of one kind of stake: %+v, %v", m, err)
 	}
 }
 
@@ -337,7 +368,10 @@ func TestPoolRefusals(t *testing.T) {
 		{"unregistered", 1010, `"Custom error: 19"`, chain.OpSetWeights, chain.HotKeyNotRegisteredInSubNet},
 		{"unregistered axon", 1010, `"Custom error: 10"`, chain.OpServeAxon, chain.HotKeyNotRegisteredInNetwork},
 		{"round passed", 1010, `"Custom error: 15"`, chain.OpCommitTimelocked, chain.InvalidRevealRound},
-		{"a code of later runtimes", 1010, `"Custom error: 255"`, chain.OpSetWeights, "Custom255"},
+		{"a code of later runtimes", 1010, `"Custom error: 254"`, chain.OpSetWeights, "Custom254"},
+		{"balance", 1010, `"Custom error: 2"`, chain.OpServeAxon, chain.InsufficientBalance},
+		{"swap disputed", 1010, `{"invalid":{"custom":21}}`, chain.OpSetWeights, chain.ColdkeySwapDisputed},
+		{"for no reason given", 1010, `"Custom error: 255"`, chain.OpSetWeights, chain.BadRequest},
 		{"over a byte", 1010, `"Custom error: 999"`, chain.OpSetWeights, "Custom error: 999"},
 		{"enum in a text", 1010, `"{\"invalid\":{\"custom\":6}}"`, chain.OpSetWeights, chain.SettingWeightsTooFast},
 		{"variant that carries nothing", 1010, `{"invalid":{"badProof":null}}`, chain.OpSetWeights, chain.BadProof},
@@ -644,7 +678,7 @@ func TestCrashWithAnExtrinsicUnderWay(t *testing.T) {
 	closed(t, first)
 
 	second := dial(t, me, in, e)
-	if _, err := second.Answer(limited(t), setWeights(me)); err == nil || errors.Is(err, sched.ErrUnknown) || !strings.Contains(err.Error(), "may still be included, until block 65") {
+	if _, err := second.Answer(limited(t), setWeights(me)); err == nil || errors.Is(err, sched.ErrUnknown) || !strings.Contains(err.Error(), "may still be included") || !strings.Contains(err.Error(), "until block 65") {
 		t.Errorf("a second one while the first is open: %v", err)
 	}
 	ask(t, second, chain.Request{Op: chain.OpSync})
@@ -789,6 +823,254 @@ func TestLyingHead(t *testing.T) {
 	}
 	eventually(t, "the honest endpoint", func() bool { h := c.Health(); return h.Endpoint == honest.url && h.Finalised == 2 })
 	ask(t, c, chain.Request{Op: chain.OpSync})
+}
+
+// strict makes a client of a live chain.
+func strict(o *Options, _ *Client) { o.Lazy = false }
+
+// TestALyingBestHeadGoesWithItsEndpoint: a best head far above the finalised one is
+// taken from nobody; one that is nearer is forgotten with the endpoint that told
+// it, and what is signed is not signed over it.
+func TestALyingBestHeadGoesWithItsEndpoint(t *testing.T) {
+	me := newKey(t, 1)
+	f := newFake(t, me)
+	liar, honest := f.serve(), f.serve()
+	c := dial(t, me, strict, liar, honest)
+	ask(t, c, chain.Request{Op: chain.OpSync})
+	lie := f.blocks[1].header
+	lie.Number = 1_000_000
+	liar.script(func(e *fakeEndpoint) { e.wild = &lie })
+	f.mine()
+	eventually(t, "the wild lie", func() bool { return c.Health().WildHeads == 1 })
+	near := lie
+	near.Number = 200
+	liar.script(func(e *fakeEndpoint) { e.wild = &near })
+	f.mine()
+	eventually(t, "the lie that is taken", func() bool { return c.Health().Best == 200 })
+	liar.script(func(e *fakeEndpoint) { e.dropNew["chain_getBlockHash"] = true })
+	liar.cut()
+	eventually(t, "the honest endpoint", func() bool { return c.Health().Endpoint == honest.url })
+	if h := c.Health(); h.Best != 3 || h.Finalised != 3 {
+		t.Errorf("best %d, finalised %d", h.Best, h.Finalised)
+	}
+	if p := ask(t, c, setWeights(me)); p.Code != chain.OK || p.Included != 4 {
+		t.Errorf("%+v", p)
+	}
+}
+
+// TestALyingBestHeadIsLookedUp: where the chain refuses what was signed over a best
+// head, the head is asked for again.
+func TestALyingBestHeadIsLookedUp(t *testing.T) {
+	me := newKey(t, 1)
+	f := newFake(t, me)
+	e := f.serve()
+	c := dial(t, me, strict, e)
+	ask(t, c, chain.Request{Op: chain.OpSync})
+	lie := f.blocks[1].header
+	lie.Number = 200
+	e.script(func(e *fakeEndpoint) { e.wild = &lie })
+	f.mine()
+	eventually(t, "the lie", func() bool { return c.Health().Best == 200 })
+	e.script(func(e *fakeEndpoint) { e.wild = nil })
+	if p := ask(t, c, setWeights(me)); p.Code != chain.OK || p.Included != 3 {
+		t.Errorf("%+v", p)
+	}
+	if n := e.count("author_submitAndWatchExtrinsic"); n != 2 {
+		t.Errorf("submitted %d times: the lie was not signed over", n)
+	}
+}
+
+// TestALyingFinalHeadOfAnEndpointThatIsGone: what a liar called final is forgotten
+// though it is not there to be blamed.
+func TestALyingFinalHeadOfAnEndpointThatIsGone(t *testing.T) {
+	f := newFake(t, newKey(t, 1))
+	liar, honest := f.serve(), f.serve()
+	c := dial(t, nil, strict, liar, honest)
+	if err := c.Ready(limited(t)); err != nil {
+		t.Fatal(err)
+	}
+	lie := f.blocks[1].header
+	lie.Number = 1_000_000
+	liar.script(func(e *fakeEndpoint) { e.lie = &lie })
+	f.mine()
+	eventually(t, "the lie", func() bool { return c.Health().Finalised == 1_000_000 })
+	liar.script(func(e *fakeEndpoint) { e.dropNew["chain_getBlockHash"] = true })
+	liar.cut()
+	eventually(t, "the honest endpoint", func() bool { return c.Health().Endpoint == honest.url })
+	if _, err := c.Answer(limited(t), chain.Request{Op: chain.OpSync}); err == nil {
+		t.Error("a block that is not there was read")
+	}
+	eventually(t, "the true head", func() bool { return c.Health().Finalised == 2 })
+	ask(t, c, chain.Request{Op: chain.OpSync})
+}
+
+// TestUpgradeLeavesOlderBlocksTheirRuntime: what became of an extrinsic in a block
+// before an upgrade is told by that block's runtime, not by the newest.
+func TestUpgradeLeavesOlderBlocksTheirRuntime(t *testing.T) {
+	me := newKey(t, 1)
+	f := newFakeOf(t, me, 300, olderMeta())
+	f.manual, f.fail = true, "SettingWeightsTooFast"
+	e := f.serve()
+	c := dial(t, me, strict, e)
+	before := ask(t, c, chain.Request{Op: chain.OpSync}).Metagraph
+	done := make(chan chain.Reply, 1)
+	go func() {
+		p, err := c.Answer(limited(t), setWeights(me))
+		if err != nil {
+			t.Error(err)
+		}
+		done <- p
+	}()
+	eventually(t, "it is sent", func() bool { return f.submissions() == 1 })
+	e.script(func(e *fakeEndpoint) { e.silent = true })
+	f.mineOn(false)
+	old := f.meta
+	f.upgrade(393, smallMeta())
+	_, was, _ := old.ErrorIndexes(subtensor, f.fail)
+	if _, is, _ := f.meta.ErrorIndexes(subtensor, f.fail); was == is {
+		t.Fatalf("error %d in both", is)
+	}
+	hash := f.blocks[2].hash
+	e.mu.Lock()
+	for conn := range e.conns {
+		conn.push("versions", map[string]any{"specVersion": 393, "transactionVersion": 1})
+	}
+	e.mu.Unlock()
+	eventually(t, "the upgrade", func() bool { return c.Health().SpecVersion == 393 })
+	e.mu.Lock()
+	for conn := range e.conns {
+		conn.push("watch", map[string]any{"inBlock": hexBytes(hash[:])})
+	}
+	e.mu.Unlock()
+	if p := <-done; p.Code != chain.SettingWeightsTooFast || p.Included != 2 {
+		t.Errorf("%+v", p)
+	}
+	// The finalised block is still of the older one, and there the mechanism's vectors
+	// and the parameters are those that were read before.
+	if diff := cmp.Diff(before, ask(t, c, chain.Request{Op: chain.OpSync}).Metagraph); diff != "" {
+		t.Errorf("the same block before and after the upgrade:\n%s", diff)
+	}
+	e.script(func(e *fakeEndpoint) { e.silent = false })
+	f.manual, f.fail = false, ""
+	f.mine()
+	eventually(t, "a block of the newer one", func() bool { return c.Health().Finalised == 3 })
+	if p := ask(t, c, setWeights(me)); p.Code != chain.OK || p.Included != 4 {
+		t.Errorf("signed for the newer one: %+v", p)
+	}
+	ask(t, c, chain.Request{Op: chain.OpSync})
+	n := e.count("state_getRuntimeVersion")
+	if ask(t, c, chain.Request{Op: chain.OpSync}); e.count("state_getRuntimeVersion") != n {
+		t.Error("the runtime of a block is asked for where it is known")
+	}
+}
+
+// TestBlocksBeforeTheClientsTime: a block of a runtime that the client has never
+// seen in use is read by that runtime.
+func TestBlocksBeforeTheClientsTime(t *testing.T) {
+	f := newFakeOf(t, newKey(t, 1), 300, olderMeta())
+	f.set("SubtensorModule", "Tempo", 50, 30)
+	f.upgrade(393, smallMeta())
+	f.mine()
+	c := dial(t, nil, strict, f.serve())
+	m, err := c.Metagraph(limited(t), 1)
+	if err != nil || m.Block != 1 || m.Params.Tempo != 50 {
+		t.Errorf("%+v, %v", m, err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.earlier == nil || c.earlier.spec != 300 || c.runtime.spec != 393 {
+		t.Fatalf("read by %+v", c.earlier)
+	}
+	_, was, err1 := c.earlier.meta.ErrorIndexes(subtensor, "SettingWeightsTooFast")
+	_, is, err2 := c.runtime.meta.ErrorIndexes(subtensor, "SettingWeightsTooFast")
+	if was == is || err1 != nil || err2 != nil {
+		t.Errorf("one metadata for both: error %d and %d, %v, %v", was, is, err1, err2)
+	}
+}
+
+// TestBlocksThatCannotBeRead: those above the finalised one may be undone, and those
+// above the best are not there. Only a chain for tests is read at its best.
+func TestBlocksThatCannotBeRead(t *testing.T) {
+	f := newFake(t, newKey(t, 1))
+	f.mineOn(false)
+	e := f.serve()
+	live, tests := dial(t, nil, strict, e), dial(t, nil, nil, e)
+	for _, x := range []struct {
+		name  string
+		c     *Client
+		block chain.Block
+		want  *BlockError
+	}{
+		{"finalised", live, 1, nil},
+		{"best", live, 2, &BlockError{2, 1}},
+		{"far", live, 1 << 40, &BlockError{1 << 40, 1}},
+		{"best of a chain for tests", tests, 2, nil},
+		{"far on a chain for tests", tests, 1 << 40, &BlockError{1 << 40, 2}},
+	} {
+		_, err := x.c.Metagraph(limited(t), x.block)
+		_, err2 := x.c.Hyperparameters(limited(t), x.block)
+		for _, err := range []error{err, err2} {
+			var got *BlockError
+			if errors.As(err, &got); (err == nil) != (x.want == nil) || !cmp.Equal(got, x.want) {
+				t.Errorf("%s: %v", x.name, err)
+			}
+		}
+	}
+	if m, err := live.BestMetagraph(limited(t)); err != nil || m.Block != 2 {
+		t.Errorf("best: %+v, %v", m, err)
+	}
+}
+
+// TestRefusalsAreTyped: who asks need not read an error's text.
+func TestRefusalsAreTyped(t *testing.T) {
+	f := newFake(t, newKey(t, 1))
+	c := dial(t, newKey(t, 1), func(o *Options, _ *Client) { o.Netuid = 7 }, f.serve())
+	_, err := c.Metagraph(limited(t), 0)
+	var refused *Refusal
+	if !errors.As(err, &refused) || refused.Code != chain.SubnetNotExists || !strings.Contains(err.Error(), "--netuid") {
+		t.Errorf("%v", err)
+	}
+	_, err = c.Prepare(limited(t), chain.Request{Op: chain.OpServeAxon, Axon: chain.Axon{IP: "127.0.0.1"}})
+	if refused = nil; !errors.As(err, &refused) || refused.Code != chain.InvalidPort || !strings.Contains(err.Error(), refused.Code.Advice()) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestCloseEndsAHandshakeThatIsNotAnswered: an endpoint that takes a connection and
+// says nothing holds nobody up.
+func TestCloseEndsAHandshakeThatIsNotAnswered(t *testing.T) {
+	hole, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer hole.Close()
+	taken := make(chan net.Conn, 1)
+	go func() {
+		if conn, err := hole.Accept(); err == nil {
+			taken <- conn
+		}
+	}()
+	c, err := New(Options{Endpoints: []string{"ws://" + hole.Addr().String()}, Netuid: 30})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Start()
+	conn := <-taken
+	defer conn.Close()
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // the handshake is under way
+		t.Fatal(err)
+	}
+	brief, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
+	defer cancel()
+	if err := c.Ready(brief); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v", err)
+	}
+	soon, cancelSoon := context.WithTimeout(context.Background(), dialTimeout/4)
+	defer cancelSoon()
+	if err := c.Close(soon); err != nil {
+		t.Error(err)
+		closed(t, c)
+	}
 }
 
 // TestHalfOpen: a connection on which nothing comes is given up, though TCP
@@ -1270,7 +1552,7 @@ func TestARequestThatCannotBeSentIsGivenUp(t *testing.T) {
 		if r.Err == "" || r.Unknown {
 			t.Errorf("%+v, want an error that says it was not sent", r)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(3 * time.Second):
 		t.Error("the request is kept for a chain that does not come")
 	}
 	if sendWithin >= 30*time.Second {

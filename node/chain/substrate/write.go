@@ -91,13 +91,6 @@ type Outcome struct {
 	RevealAt  chain.Block
 }
 
-// refusal is a request that was refused before anything was sent.
-type refusal struct{ code chain.Code }
-
-func (r *refusal) Error() string {
-	return fmt.Sprintf("%s: %s: %s", r.code, r.code.Meaning(), r.code.Advice())
-}
-
 // Prepare builds and signs the extrinsic of a request, and sends nothing.
 func (c *Client) Prepare(ctx context.Context, q chain.Request) (*Prepared, error) {
 	if c.opts.Signer == nil {
@@ -107,19 +100,22 @@ func (c *Client) Prepare(ctx context.Context, q chain.Request) (*Prepared, error
 	if own := chain.EncodeSS58(public); q.Hotkey != "" && q.Hotkey != own {
 		return nil, fmt.Errorf("the request is of %s, the key is %s", q.Hotkey, own)
 	}
-	at, r, err := c.at(ctx)
-	if err != nil {
+	if _, err := c.ready(ctx); err != nil {
 		return nil, err
 	}
+	at := c.newest()
 	// Where finality is far behind, or is not at all, an era that begins at the last
 	// finalised block is over before it is used.
 	if best, _, _ := c.heads(); best.number > at.number+eraBlocks/2 {
 		at = best
 	}
+	// What is sent will be judged by the newest runtime.
+	r := c.current()
 	p := &Prepared{Op: q.Op, Pallet: subtensor, Birth: at.number, Spec: r.spec}
 	if err := c.build(ctx, p, q, at, r); err != nil {
 		return nil, err
 	}
+	var err error
 	err = c.call(ctx, "system_accountNextIndex", []any{chain.EncodeSS58(public)}, &p.Nonce)
 	if refused(err) { // then what waits in the pool is not known
 		best, _, _ := c.heads()
@@ -172,9 +168,9 @@ func (c *Client) build(ctx context.Context, p *Prepared, q chain.Request, at hea
 	case chain.OpCommitTimelocked:
 		p.Name = "commit_timelocked_" + suffix
 		if !r.meta.HasCall(subtensor, p.Name) {
-			return &refusal{chain.CallDisabled}
+			return &Refusal{Code: chain.CallDisabled}
 		}
-		sealed, version, err := c.seal(ctx, p, q, at, r)
+		sealed, version, err := c.seal(ctx, p, q, at)
 		if err != nil {
 			return err
 		}
@@ -190,7 +186,7 @@ func (c *Client) build(ctx context.Context, p *Prepared, q chain.Request, at hea
 		return fmt.Errorf("%s is no extrinsic", q.Op)
 	}
 	if !r.meta.HasCall(subtensor, p.Name) {
-		return &refusal{chain.CallDisabled}
+		return &Refusal{Code: chain.CallDisabled}
 	}
 	p.Call, err = r.meta.AppendCall(nil, subtensor, p.Name, args...)
 	return err
@@ -201,17 +197,17 @@ func (c *Client) build(ctx context.Context, p *Prepared, q chain.Request, at hea
 func (c *Client) announced(a chain.Axon) (ip *big.Int, kind uint8, err error) {
 	addr, err := netip.ParseAddr(a.IP)
 	if err != nil {
-		return nil, 0, &refusal{chain.InvalidIpAddress}
+		return nil, 0, &Refusal{Code: chain.InvalidIpAddress}
 	}
 	if a.Port == 0 {
-		return nil, 0, &refusal{chain.InvalidPort}
+		return nil, 0, &Refusal{Code: chain.InvalidPort}
 	}
 	if !Announceable(a.IP) {
 		c.mu.Lock()
 		local := c.session != nil && Loopback(c.session.url)
 		c.mu.Unlock()
 		if !local {
-			return nil, 0, &refusal{chain.InvalidIpAddress}
+			return nil, 0, &Refusal{Code: chain.InvalidIpAddress}
 		}
 	}
 	addr = addr.Unmap()
@@ -224,7 +220,11 @@ func (c *Client) announced(a chain.Axon) (ip *big.Int, kind uint8, err error) {
 
 // seal encrypts weights for the beacon's round at which the chain will reveal
 // them, by the chain's own time, slot length, schedule and beacon.
-func (c *Client) seal(ctx context.Context, p *Prepared, q chain.Request, at head, r *runtime) (sealed []byte, version uint16, err error) {
+func (c *Client) seal(ctx context.Context, p *Prepared, q chain.Request, at head) (sealed []byte, version uint16, err error) {
+	r, err := c.runtimeAt(ctx, at)
+	if err != nil {
+		return nil, 0, err
+	}
 	read := &query{meta: r.meta}
 	now, config, stored := read.add("Timestamp", "Now"), read.add("Drand", "BeaconConfig"), read.add("Drand", "LastStoredRound")
 	params := read.params(c.opts.Netuid)
@@ -335,10 +335,10 @@ func (c *Client) submit(ctx, soon context.Context, q chain.Request, wait Wait) (
 	}
 	for try := 1; ; try++ {
 		p, err := c.Prepare(soon, q)
-		var refused *refusal
+		var refused *Refusal
 		switch {
 		case errors.As(err, &refused):
-			return Outcome{State: Refused, Code: refused.code, Error: string(refused.code)}, nil
+			return Outcome{State: Refused, Code: refused.Code, Error: string(refused.Code)}, nil
 		case err != nil:
 			return Outcome{}, fmt.Errorf("%w: %w", sched.ErrNotSent, err)
 		}
@@ -348,7 +348,9 @@ func (c *Client) submit(ctx, soon context.Context, q chain.Request, wait Wait) (
 			return o, err
 		}
 		switch o.Code {
-		case chain.Stale, chain.Future, chain.BadProof, chain.AncientBirthBlock:
+		case chain.Stale, chain.Future:
+		case chain.BadProof, chain.AncientBirthBlock: // it may have been signed over a block that is none
+			c.dropBest()
 		default:
 			return o, nil
 		}
@@ -358,24 +360,25 @@ func (c *Client) submit(ctx, soon context.Context, q chain.Request, wait Wait) (
 	}
 }
 
-// relearn asks for the runtime's version, in case an upgrade was missed.
+// relearn asks for the newest blocks and the runtime's version, in case an upgrade
+// was missed.
 func (c *Client) relearn(ctx context.Context) error {
 	s, err := c.ready(ctx)
 	if err != nil {
+		return err
+	}
+	if err := c.look(ctx, s); err != nil {
 		return err
 	}
 	return c.relearnOn(ctx, s)
 }
 
 func (c *Client) relearnOn(ctx context.Context, s *session) error {
-	var v struct {
-		SpecVersion        uint32 `json:"specVersion"`
-		TransactionVersion uint32 `json:"transactionVersion"`
-	}
+	var v version
 	if err := c.callOn(ctx, s, "state_getRuntimeVersion", nil, &v); err != nil {
 		return err
 	}
-	return c.learn(ctx, s, v.SpecVersion, v.TransactionVersion)
+	return c.learn(ctx, s, v.Spec, v.Transaction)
 }
 
 // send writes an extrinsic down, sends it once, as long as soon allows, and follows
@@ -582,7 +585,7 @@ func (c *Client) seek(ctx context.Context, e *entry, wait Wait) (o Outcome, done
 		at = final
 	}
 	o, done, err = c.locate(ctx, e, at, at == final)
-	if !done && at != final && (errors.Is(err, errElsewhere) || final.number+1 >= e.Death) {
+	if !done && at != final && (errors.Is(err, errElsewhere) || refused(err) || final.number+1 >= e.Death) {
 		o, done, err = c.locate(ctx, e, final, true)
 	}
 	if done {
@@ -649,8 +652,12 @@ func (c *Client) locate(ctx context.Context, e *entry, at head, final bool) (o O
 
 // nonceAt is the signer's nonce after a block.
 func (c *Client) nonceAt(ctx context.Context, at head) (uint64, error) {
+	r, err := c.runtimeAt(ctx, at)
+	if err != nil {
+		return 0, err
+	}
 	key := c.opts.Signer.PublicKey()
-	q := &query{meta: c.current().meta}
+	q := &query{meta: r.meta}
 	s := q.add("System", "Account", key[:])
 	if s == noSlot {
 		return 0, fmt.Errorf("%w: System.Account", scale.ErrName)
@@ -702,7 +709,11 @@ func (c *Client) prove(ctx context.Context, block [32]byte, e *entry) (o Outcome
 	if index < 0 {
 		return o, false, nil
 	}
-	m := c.current().meta
+	r, err := c.runtimeAt(ctx, h)
+	if err != nil {
+		return o, false, err
+	}
+	m := r.meta
 	key, err := m.StorageKey("System", "Events")
 	if err != nil {
 		return o, false, err
@@ -919,6 +930,7 @@ func (c *Client) settleJournal(ctx context.Context) error {
 		}
 		best, fin, _ := c.heads()
 		o, done, err := c.locate(ctx, &e, best, false)
+		elsewhere := errors.Is(err, errElsewhere)
 		if !done {
 			o, done, err = c.locate(ctx, &e, fin, true)
 		}
@@ -926,11 +938,28 @@ func (c *Client) settleJournal(ctx context.Context) error {
 		case done:
 			c.log.Info("earlier extrinsic resolved", "op", e.Op, "hash", hexText(e.Hash), "state", o.State, "block", o.Block, "why", err)
 			c.resolved(&e, err)
+		case c.opts.Lazy && (elsewhere || c.outOfPool(ctx, &e)):
+			c.log.Info("earlier extrinsic is gone", "op", e.Op, "hash", hexText(e.Hash))
+			c.forgetExtrinsic(&e)
 		case err != nil:
 			return fmt.Errorf("outcome of an earlier extrinsic (%s): %w", e.Op, err)
 		default:
-			return fmt.Errorf("an extrinsic sent earlier (%s) may still be included, until block %d", e.Op, e.Death)
+			return fmt.Errorf("%w: %s %s, until block %d", ErrOpen, e.Op, hexText(e.Hash), e.Death)
 		}
 	}
 	return nil
+}
+
+// ErrOpen: an extrinsic that was sent earlier may still be included, and another
+// in its place would be a blind resend.
+var ErrOpen = errors.New("an extrinsic sent earlier may still be included")
+
+// outOfPool says whether the pool of a chain for tests, which is the only one, no
+// longer has an extrinsic: the next nonce it would take is not above the
+// extrinsic's. Such a chain may also have begun anew under the same genesis. What is
+// signed next has the same nonce, so that one of both at most is ever included.
+func (c *Client) outOfPool(ctx context.Context, e *entry) bool {
+	var next uint64
+	err := c.call(ctx, "system_accountNextIndex", []any{chain.EncodeSS58(c.opts.Signer.PublicKey())}, &next)
+	return err == nil && next <= e.Nonce
 }

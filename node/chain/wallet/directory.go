@@ -298,6 +298,17 @@ func readSecret(path string, limit int64, trusted bool) ([]byte, error) {
 	return b, nil
 }
 
+// ReadSecret reads a file with words or a seed in it, of at most limit bytes. It
+// must be what a key file must be: an ordinary file, no link, and nobody else's to
+// read.
+func ReadSecret(path string, limit int) ([]byte, error) {
+	b, err := readSecret(path, int64(limit), false)
+	if e := (*Error)(nil); errors.As(err, &e) && errors.Is(err, ErrSize) {
+		e.Err = fmt.Errorf("has more than %d bytes, too many for a phrase or seed", limit)
+	}
+	return b, err
+}
+
 func looseFile(path string, mode fs.FileMode) *Error {
 	return &Error{path, fmt.Errorf("mode %04o: %w", mode.Perm(), ErrMode), "chmod 600 " + quote(path)}
 }
@@ -378,7 +389,12 @@ type Entry struct {
 	Name      string
 	Hotkey    chain.Hotkey // "" where neither the file nor its public half tells
 	Encrypted bool
-	Problem   error // why Load would refuse it; nil where it would not, or for a wrong password only
+	// Problem is the first thing found wrong with it: why Load would refuse it, as
+	// far as that can be told without its password, or that its public half names
+	// another key, which Load does not look at. What is wrong with the directories
+	// it lies in is here where it was asked for alone, by Show; List has it in the
+	// wallet's Problems.
+	Problem error
 }
 
 // List describes all wallets under path ("" for the default), in order of name.

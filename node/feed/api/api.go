@@ -233,7 +233,7 @@ func (f *Feed) fetch(ctx context.Context, q feed.Request) (feed.Batch, error) {
 		e := f.cfg.scrubbed(err)
 		f.count.failed++
 		f.lastErr, f.errAt = e, now
-		f.cfg.Log.Warn("feed: nothing was taken", "code", string(e.Code), "err", e.Error())
+		f.cfg.Log.Debug("feed: nothing was taken", "code", string(e.Code), "err", e.Error())
 		return feed.Batch{}, e
 	}
 	f.lastOK = now
@@ -289,6 +289,9 @@ type Stats struct {
 	Requests []OutcomeCount `json:"requests,omitempty"`
 	Breaker  string         `json:"breaker,omitempty"` // closed, open or half-open; of the worst host
 	Quota    *Quota         `json:"quota,omitempty"`
+	// ClockOffset is our clock less the server's by the Date of its last answer, to a
+	// second; nil where none has told it.
+	ClockOffset *time.Duration `json:"clock_offset_ns,omitempty"`
 	// LastCode and LastError are of the last fetch that failed, LastErrorAt when
 	// it did by the node's clock.
 	LastCode    Code      `json:"last_code,omitempty"`

@@ -75,6 +75,7 @@ type client struct {
 
 	mu       sync.Mutex
 	outcomes [len(outcomeNames)]uint64
+	offset   *time.Duration // our clock less the server's, by its last answer
 }
 
 // outcomeNames are how a request can end, in the order of Stats.Requests.
@@ -214,6 +215,7 @@ func (c *client) attempt(ctx context.Context, u *url.URL, op string, decode func
 			r.Header.Set("If-Modified-Since", kept.modified)
 		}
 	}
+	asked := c.wall()
 	resp, err := c.http.Do(r)
 	if err != nil {
 		e := asError(err, op)
@@ -223,6 +225,7 @@ func (c *client) attempt(ctx context.Context, u *url.URL, op string, decode func
 		return e
 	}
 	defer resp.Body.Close()
+	c.dated(resp.Header, asked, c.wall())
 	if c.seen != nil {
 		c.seen(resp.Header)
 	}
@@ -286,6 +289,19 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return 0
 }
 
+// dated compares our clock with the Date of an answer, which counts whole seconds.
+// What a cache has kept is dated by when it was made, and tells nothing.
+func (c *client) dated(h http.Header, asked, answered time.Time) {
+	date, err := http.ParseTime(h.Get("Date"))
+	if err != nil || h.Get("Age") != "" {
+		return
+	}
+	middle := asked.Add(answered.Sub(asked) / 2)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset = new(middle.Sub(date.Add(time.Second / 2)))
+}
+
 func (c *client) counted(e *Error) {
 	if e != nil {
 		c.count(string(e.Code))
@@ -309,6 +325,7 @@ func (c *client) stats(s *Stats) {
 			s.Requests = append(s.Requests, OutcomeCount{outcomeNames[i], n})
 		}
 	}
+	s.ClockOffset = c.offset // never written to, but replaced
 	c.mu.Unlock()
 	s.Breaker = c.breaker.state(c.wall())
 }

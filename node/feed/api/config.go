@@ -163,8 +163,13 @@ func (c *Config) fill() error {
 	return nil
 }
 
+// Check says whether a feed can be made of a configuration, without dialling or
+// reading anything but its key file. The error is an *Error.
+func (c Config) Check() error { return c.fill() }
+
 func kindOf(raw string) Kind {
-	if raw != "" && !strings.HasPrefix(raw, "http://") && !strings.HasPrefix(raw, "https://") {
+	scheme, _, isURL := strings.Cut(raw, "://")
+	if scheme = strings.ToLower(scheme); raw != "" && (!isURL || scheme != "http" && scheme != "https") {
 		return Files
 	}
 	u, err := url.Parse(raw)
@@ -221,6 +226,9 @@ func (c *Config) validate() error {
 	switch c.Kind {
 	case Files:
 		c.URL = strings.TrimPrefix(c.URL, "file://")
+		if scheme, _, isURL := strings.Cut(c.URL, "://"); isURL {
+			return configError("feed url: expected http, https, file or a path, got %.20s://", scheme)
+		}
 		return nil
 	case GamesAPI, JSON, OddsAPI:
 	default:

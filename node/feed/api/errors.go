@@ -124,6 +124,15 @@ func asError(err error, op string) *Error {
 // redacted stands where a secret stood.
 const redacted = "REDACTED"
 
+// Redacted is an address, or a path, as it may be shown: without user, password
+// and what in its query may be a key.
+func Redacted(raw string) string {
+	if !strings.ContainsAny(raw, "@?#") {
+		return raw
+	}
+	return redactURL(raw)
+}
+
 // redactURL is an address without user, password and the values of its query
 // that are no plain numbers, times or words of ours.
 func redactURL(raw string) string {

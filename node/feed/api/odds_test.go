@@ -303,3 +303,29 @@ func TestQuotaForecast(t *testing.T) {
 		t.Error("nothing is left until the month ends")
 	}
 }
+
+// TestClockOffsetByDate: our clock against the Date of an answer; one that a cache
+// has kept, or that has none, tells nothing.
+func TestClockOffsetByDate(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 5, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		header map[string]string
+		want   *time.Duration
+	}{
+		"ahead":  {map[string]string{"Date": "Sun, 01 Mar 2026 12:00:00 GMT"}, new(4500 * time.Millisecond)},
+		"cached": {map[string]string{"Date": "Sun, 01 Mar 2026 11:00:00 GMT", "Age": "3600"}, nil},
+		"silent": {nil, nil},
+	} {
+		h := http.Header{}
+		for k, v := range tc.header {
+			h.Set(k, v)
+		}
+		c := &client{wall: time.Now}
+		c.dated(h, at.Add(-time.Second), at.Add(time.Second))
+		var s Stats
+		c.stats(&s)
+		if (s.ClockOffset == nil) != (tc.want == nil) || tc.want != nil && *s.ClockOffset != *tc.want {
+			t.Errorf("%s: %v, want %v", name, s.ClockOffset, tc.want)
+		}
+	}
+}

@@ -79,8 +79,8 @@ func (r *refusal) write(w http.ResponseWriter) {
 // asker is a hotkey that may ask.
 type asker struct {
 	mu     sync.Mutex
-	busy   bool             // a request of it holds a place
-	nonces wire.NonceWindow // of the requests that held one
+	busy   bool   // a request of it holds a place
+	newest uint64 // nonce of the requests that held one
 }
 
 // enter takes a place for a request that the asker has signed: none where it has
@@ -93,10 +93,10 @@ func (a *asker) enter(nonce uint64) *refusal {
 	if a.busy {
 		return overloaded
 	}
-	if a.nonces.AcceptNanos(nonce) != nil {
+	if nonce <= a.newest {
 		return unverified
 	}
-	a.busy = true
+	a.busy, a.newest = true, nonce
 	return nil
 }
 

@@ -312,17 +312,21 @@ func TestUnprovedPeerIsClosed(t *testing.T) {
 	until(t, "both counted", func() bool { return v.Stats().Unproved == 2 })
 }
 
-// One that the node has hung up on is none of those.
+// One that the node has hung up on is none of those, whether it has said something
+// or not: it neither answers the close frame nor goes.
 func TestHungUpIsNotUnproved(t *testing.T) {
-	v := listening(t, Config{ProveTimeout: 300 * time.Millisecond, CloseTimeout: 600 * time.Millisecond})
-	ws := rawDial(t, v)
-	id := v.next(wire.Opened).Conn
-	ws.WriteMessage(websocket.TextMessage, heartbeat(miner, 1))
-	v.next(wire.Received)
-	v.Close(id, wire.CloseUnregistered, wire.TextUnregistered)
-	// The peer neither answers the close frame nor goes.
-	if e := v.next(wire.Closed); string(e.Raw) != "closed: 4003 "+wire.TextUnregistered {
-		t.Errorf("%s", e.Raw)
+	v := listening(t, Config{ProveTimeout: patience, CloseTimeout: 100 * time.Millisecond})
+	for _, talks := range []bool{false, true} {
+		ws := rawDial(t, v)
+		id := v.next(wire.Opened).Conn
+		if talks {
+			ws.WriteMessage(websocket.TextMessage, heartbeat(miner, 1))
+			v.next(wire.Received)
+		}
+		v.Close(id, wire.CloseUnregistered, wire.TextUnregistered)
+		if e := v.next(wire.Closed); string(e.Raw) != "closed: 4003 "+wire.TextUnregistered {
+			t.Errorf("%s", e.Raw)
+		}
 	}
 	if s := v.Stats(); s.Unproved != 0 || s.Dead != 0 {
 		t.Errorf("%+v", s)

@@ -245,36 +245,6 @@ func TestNodeUUID(t *testing.T) {
 	}
 }
 
-func TestErrorVectors(t *testing.T) {
-	var v struct {
-		Cases []struct {
-			When   string
-			Status int
-			Body   struct{ Message string }
-			Client bool `json:"client_side"`
-		}
-	}
-	vectors(t, &v, "http_protocol_errors.json")
-	begins := map[string]string{
-		"verify failed":      TextNotVerified[:len("Not Verified with error: ")],
-		"headers unparsable": TextBadHeaders,
-		"priority timeout":   TextTimeout[:len("Response timeout after: ")],
-		"no route for path":  NotFound("X"),
-	}
-	found := 0
-	for _, c := range v.Cases {
-		if want, ours := begins[c.When]; ours {
-			found++
-			if !strings.HasPrefix(c.Body.Message, want) {
-				t.Errorf("%s: %q, ours begins %q", c.When, c.Body.Message, want)
-			}
-		}
-	}
-	if found != len(begins) {
-		t.Errorf("%d of %d cases found", found, len(begins))
-	}
-}
-
 func FuzzUnpack(f *testing.F) {
 	r := Request{Name: GameData, Asked: bob, Asker: alice, Nonce: 5, UUID: "u", Binding: &Binding{}, Body: []byte("{}")}
 	f.Add(r.Append(nil))

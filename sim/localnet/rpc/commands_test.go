@@ -64,7 +64,11 @@ func (c commands) run(args ...string) (code node.Code, stdout, stderr string) {
 	var out, errs bytes.Buffer
 	app := &cli.App{Name: "bettensor", Writer: &out, ErrWriter: &errs, Commands: []*cli.Command{node.Chain()}}
 	node.Prepare(app, nil)
-	line := append([]string{"bettensor", "chain", args[0], "--subtensor.chain_endpoint", c.endpoint, "--timeout", patience.String()}, args[1:]...)
+	line := []string{"bettensor", "chain", args[0], "--subtensor.chain_endpoint", c.endpoint, "--timeout", patience.String()}
+	if slices.Contains([]string{"set-weights", "reveal", "serve-axon"}, args[0]) {
+		line = append(line, "--journal", filepath.Join(filepath.Dir(c.wallets), "journal"))
+	}
+	line = append(line, args[1:]...)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	exit := node.Exit(app.RunContext(ctx, line), &errs)
@@ -194,8 +198,81 @@ func TestChainCommandsCommitAndReveal(t *testing.T) {
 	}
 }
 
+// A refusal that time will mend says from which block on.
+func TestChainCommandsSayWhenItIsNextPossible(t *testing.T) {
+	slow := func(cfg *mockchain.Config) {
+		cfg.Params.RevealVersion, cfg.Params.RevealPeriod, cfg.Params.Tempo, cfg.Params.WeightsRateLimit = 0, 2, 9999, 5000
+	}
+	plain := newCommands(t, false, slow)
+	set := []string{"set-weights", "--wallet.uri", "//Alice", "--uids", "1", "--weights", "1"}
+	out, _ := plain.good(set...)
+	code, _, stderr := plain.run(set...)
+	if want := fmt.Sprintf("next possible: block %d\n", int(out["block"].(float64))+5000); code != node.Refused || !strings.Contains(stderr, "SettingWeightsTooFast") || !strings.Contains(stderr, want) {
+		t.Errorf("too fast: exit %d, %q, want %q", code, stderr, want)
+	}
+	commit := newCommands(t, true, slow)
+	out, stderr = commit.good(set...)
+	line, _ := strings.CutPrefix(strings.TrimSpace(stderr), "to reveal it: bettensor chain ")
+	p := chain.Hyperparameters{Tempo: 9999}
+	first := p.EpochStart(netuid, p.Epoch(netuid, chain.Block(out["block"].(float64)))+2)
+	code, _, stderr = commit.run(strings.Fields(line)...)
+	if want := fmt.Sprintf("next possible: block %d, the first of its reveal epoch", first); code != node.Refused || !strings.Contains(stderr, "RevealTooEarly") || !strings.Contains(stderr, want) {
+		t.Errorf("reveal: exit %d, %q, want %q", code, stderr, want)
+	}
+	code, _, stderr = commit.run(set...)
+	if want := fmt.Sprintf("next possible: block %d", int(out["block"].(float64))+5000); code != node.Refused || !strings.Contains(stderr, "CommittingWeightsTooFast") || !strings.Contains(stderr, want) {
+		t.Errorf("commit: exit %d, %q, want %q", code, stderr, want)
+	}
+}
+
+// What reveals a commit asks the same chain and signs with the same key.
+func TestChainCommandsRevealLineIsWhole(t *testing.T) {
+	c := newCommands(t, true, func(cfg *mockchain.Config) { cfg.Params.RevealVersion = 0 })
+	dir := t.TempDir()
+	_, stderr := c.good("set-weights", "--wallet.uri", "//Alice", "--uids", "1", "--weights", "1", "--salt", "7", "--dry-run", "--journal", dir)
+	line := strings.Fields(stderr)
+	for _, want := range [][]string{{"--subtensor.chain_endpoint", c.endpoint}, {"--wallet.uri", "//Alice"}, {"--salt", "7"}} {
+		if i := slices.Index(line, want[0]); i < 0 || line[i+1] != want[1] {
+			t.Errorf("%v is not in %q", want, stderr)
+		}
+	}
+	if slices.Contains(line, "--subtensor.network") || slices.Contains(line, "--wallet.name") {
+		t.Errorf("a network or a wallet that was not used: %q", stderr)
+	}
+	_, stderr = c.good(c.by(1, "set-weights", "--uids", "1", "--weights", "1", "--dry-run")...)
+	for _, want := range []string{"--wallet.path " + c.wallets, "--wallet.name demo", "--wallet.hotkey k1"} {
+		if !strings.Contains(stderr, want) {
+			t.Errorf("%s is not in %q", want, stderr)
+		}
+	}
+}
+
+// blackHole takes connections and says nothing.
+func blackHole(t *testing.T) (url string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // the system accepts
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return "ws://" + l.Addr().String()
+}
+
+// A user and a password in an endpoint are refused without being shown.
+func TestChainCommandsShowNoPassword(t *testing.T) {
+	c := newCommands(t, false, nil)
+	for _, endpoint := range []string{"wss://somebody:hunter2@chain.example:443", c.endpoint + ",ws://hunter2@127.0.0.1:1"} {
+		for _, name := range []string{"info", "serve-axon"} {
+			code, stdout, stderr := c.run(name, "--subtensor.chain_endpoint", endpoint)
+			if code != node.Usage || strings.Contains(stdout+stderr, "hunter2") || !strings.Contains(stderr, "has a user or a password in it") {
+				t.Errorf("%s: exit %d, %q, %q", name, code, stdout, stderr)
+			}
+		}
+	}
+}
+
 func TestChainCommandsRefuse(t *testing.T) {
 	c := newCommands(t, false, nil)
+	hole := blackHole(t)
 	closed, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -212,6 +289,11 @@ func TestChainCommandsRefuse(t *testing.T) {
 		says string
 	}{
 		{"nobody there", []string{"info", "--subtensor.chain_endpoint", nobody}, node.Network, "no answer from " + nobody},
+		{"nobody answers", []string{"info", "--subtensor.chain_endpoint", hole, "--timeout", "300ms"}, node.Deadline, "no answer from " + hole},
+		{"no time", []string{"info", "--timeout", "0s"}, node.Usage, "--timeout"},
+		{"less than no time", []string{"info", "--timeout=-1s"}, node.Usage, "--timeout"},
+		{"salt in the clear", []string{"set-weights", "--wallet.uri", "//Alice", "--uids", "1", "--weights", "1", "--salt", "1"}, node.Validation, "--salt: subnet 30 takes weights in the clear"},
+		{"block that is not there", []string{"metagraph", "--block", "1000000"}, node.Validation, "block 1000000"},
 		{"HTTP", []string{"info", "--subtensor.chain_endpoint", "http://127.0.0.1:9944"}, node.Usage, "ws://127.0.0.1:9944"},
 		{"no URL", []string{"info", "--subtensor.chain_endpoint", "localhost"}, node.Usage, "ws://"},
 		{"unknown network", []string{"info", "--subtensor.network", "finey"}, node.Usage, "expected one of finney"},

@@ -18,6 +18,9 @@ type conn struct {
 	out  chan []byte
 	gone chan struct{}
 	once sync.Once
+	// opening are subscriptions of the frame that is being answered: they are in the
+	// server's list only after their ids have gone out. Under the server's lock.
+	opening int
 }
 
 // cut ends the connection; both goroutines notice.
@@ -193,6 +196,9 @@ func (s *Server) answer(c *conn, frame []byte, send func([]byte)) {
 	}
 	for _, then := range after {
 		then()
+	}
+	if c != nil {
+		c.opening = 0
 	}
 }
 

@@ -263,6 +263,44 @@ func TestSubscriptionsAreLimited(t *testing.T) {
 	o.wait(t, func(s Stats) bool { return s.Subscriptions == 0 && s.Connections == 0 })
 }
 
+// TestSubscriptionsOfOneBatchAreLimited: they count though none of their ids has
+// gone out; an extrinsic that is refused takes no place.
+func TestSubscriptionsOfOneBatchAreLimited(t *testing.T) {
+	o := made(t, plainSubnet(), 1)
+	begin := func(method, params string, n int) string {
+		one := fmt.Sprintf(`{"jsonrpc":"2.0","id":1,"method":%q,"params":%s}`, method, params)
+		return strings.Repeat(one+",", n-1) + one
+	}
+	batch := "[" + begin("author_submitAndWatchExtrinsic", `["0x00"]`, 1) + "," + begin("chain_subscribeNewHeads", "[]", maxBatch-1) + "]"
+	if err := o.c.ws.WriteMessage(1, []byte(batch)); err != nil {
+		t.Fatal(err)
+	}
+	_, b, err := o.c.ws.ReadMessage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var replies []struct{ Result string }
+	if err := json.Unmarshal(b, &replies); err != nil {
+		t.Fatalf("%v in %.100s", err, b)
+	}
+	begun := 0
+	for i := range replies {
+		if replies[i].Result != "" {
+			begun++
+		}
+	}
+	if held := o.s.Stats().Subscriptions; begun != maxSubscriptions || held != maxSubscriptions {
+		t.Errorf("%d subscriptions are begun and %d held, at most %d are allowed", begun, held, maxSubscriptions)
+	}
+	// What was begun does not count twice once it is there.
+	var ended bool
+	o.c.call(&ended, "chain_unsubscribeNewHeads", replies[1].Result)
+	var sub string
+	if o.c.call(&sub, "chain_subscribeNewHeads"); !ended || sub == "" {
+		t.Errorf("ended %v, begun %q", ended, sub)
+	}
+}
+
 func TestAFrameTooLargeEndsTheConnection(t *testing.T) {
 	o := made(t, plainSubnet(), 1)
 	o.c.ws.WriteMessage(1, bytes.Repeat([]byte(" "), maxFrame+1))

@@ -42,7 +42,8 @@ type harness struct {
 	state  *state
 	blocks []harnessBlock
 	conns  []*harnessConn
-	taken  int // submissions that passed the pool
+	taken  int    // submissions that passed the pool
+	held   uint64 // extrinsics that stay in the pool, all of //Alice
 }
 
 // habits of a harness; the zero value is Chopsticks.
@@ -729,7 +730,7 @@ func (c *harnessConn) answer(method string, params []json.RawMessage) (result an
 		if err != nil {
 			h.t.Error(err)
 		}
-		return h.nonce(key), nil, nil
+		return h.nonce(key) + h.held, nil, nil
 	case "author_submitExtrinsic", "author_submitAndWatchExtrinsic":
 		if slices.Contains(h.habits.absent, method) || slices.Contains(h.habits.refused, method) {
 			return nil, nil, nil
@@ -751,6 +752,9 @@ func (c *harnessConn) submit(method string, b []byte) (any, func(), *fault) {
 	id := c.subscribe("author_extrinsicUpdate")
 	fails := h.habits.atApply
 	h.habits.atApply = 0
+	if h.habits.hold {
+		h.held++
+	}
 	if fails == 0 && !h.habits.hold {
 		h.build(b, x, call)
 	}

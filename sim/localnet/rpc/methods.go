@@ -457,7 +457,7 @@ func (s *Server) accountNextIndex(_ *conn, p params) (any, func(), *fault) {
 
 // subscribe begins a subscription, unless the connection has too many.
 func (s *Server) subscribe(c *conn, sub *subscription) *fault {
-	held := 0
+	held := c.opening
 	for _, x := range s.subs {
 		if x.conn == c {
 			held++
@@ -466,6 +466,7 @@ func (s *Server) subscribe(c *conn, sub *subscription) *fault {
 	if held >= maxSubscriptions {
 		return &fault{Code: -32006, Message: "Too many subscriptions on the connection", Data: fmt.Sprintf("Exceeded max limit of %d", maxSubscriptions)}
 	}
+	c.opening++
 	s.lastSub++
 	sub.conn = c
 	sub.id = fmt.Sprintf("%016x", s.lastSub)

@@ -301,6 +301,7 @@ func (s *Server) submitAndWatch(c *conn, p params) (any, func(), *fault) {
 	}
 	t, f := s.submit(p)
 	if f != nil {
+		c.opening--
 		return nil, nil, f
 	}
 	sub.tx = t

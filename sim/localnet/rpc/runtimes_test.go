@@ -18,6 +18,7 @@ import (
 	"bettensor/node/chain/chaintest"
 	"bettensor/node/chain/wallet"
 	node "bettensor/node/cli"
+	nodelive "bettensor/node/live"
 )
 
 // commands are those that ask a harness, with a wallet of the contract's key 9, who
@@ -305,11 +306,84 @@ func TestCommandsGivenUp(t *testing.T) {
 	c := h.commands(t)
 	args := byAlice("serve-axon", "--axon.external_ip", "8.8.4.4")
 	code, stdout, stderr := c.run(append(args, "--json", "--timeout", "1500ms")...)
-	if code != node.Deadline || stdout != "" || !strings.Contains(stderr, "may still be included") || h.taken != 1 {
+	var out map[string]any
+	if err := json.Unmarshal([]byte(stdout), &out); err != nil {
+		t.Fatalf("%v in %q", err, stdout)
+	}
+	hash := fmt.Sprint(out["extrinsic_hash"])
+	want := map[string]any{"outcome": "dropped", "block": nil, "extrinsic_hash": hash, "events": []any{}, "error": nil}
+	if d := cmp.Diff(want, out); d != "" || len(hash) != 66 {
+		t.Errorf("outcome so far (-want +got):\n%s", d)
+	}
+	if code != node.Deadline || !strings.Contains(stderr, "may still be included") || h.taken != 1 {
 		t.Errorf("exit %d, %q, %q, %d taken", code, stdout, stderr, h.taken)
 	}
 	if !regexp.MustCompile(`serve_axon 0x[0-9a-f]{64}`).MatchString(stderr) {
 		t.Errorf("which extrinsic: %q", stderr)
+	}
+	// The next command knows of it, and sends nothing while it may still come.
+	code, stdout, stderr = c.run(append(args, "--json")...)
+	if code != node.Deadline || stdout != "" || !strings.Contains(stderr, hash) || !strings.Contains(stderr, "nothing was sent") || h.taken != 1 {
+		t.Errorf("again: exit %d, %q, %q, %d taken", code, stdout, stderr, h.taken)
+	}
+	// A chain that begins anew has no such extrinsic, whatever its genesis.
+	anew := newHarness(t, 143, habits{})
+	c.endpoint = anew.url
+	if out, _ := c.good(args...); out["outcome"] != "included" || anew.taken != 1 {
+		t.Errorf("on a new chain: %v, %d taken", out, anew.taken)
+	}
+}
+
+// TestCommandsTakeTurns: two commands with one hotkey would sign with one nonce.
+func TestCommandsTakeTurns(t *testing.T) {
+	h := newHarness(t, 143, habits{})
+	c := h.commands(t)
+	dir := t.TempDir()
+	hold, err := nodelive.Take(filepath.Join(dir, string(aliceOf(t))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := byAlice("serve-axon", "--axon.external_ip", "8.8.4.4")
+	line := append(args, "--journal", dir)
+	if code, _, stderr := c.run(append(line, "--timeout", "300ms")...); code != node.Deadline || !strings.Contains(stderr, "another command signs with") || h.taken != 0 {
+		t.Errorf("exit %d, %q, %d taken", code, stderr, h.taken)
+	}
+	if code, _, stderr := c.run(append(line, "--dry-run")...); code != node.OK {
+		t.Errorf("a dry run sends nothing, and waits for nobody: exit %d, %q", code, stderr)
+	}
+	if err := hold.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if code, _, stderr := c.run(line...); code != node.OK || h.taken != 1 {
+		t.Errorf("after the other: exit %d, %q, %d taken", code, stderr, h.taken)
+	}
+	if found, err := filepath.Glob(filepath.Join(dir, "extrinsics.*."+string(aliceOf(t))+".json")); err != nil || len(found) != 1 {
+		t.Errorf("journal: %v, %v", found, err)
+	}
+}
+
+// TestCommandsRefusedBeforeTheySend: the output has the ordinary form.
+func TestCommandsRefusedBeforeTheySend(t *testing.T) {
+	h := newHarness(t, 143, habits{})
+	c := h.commands(t)
+	alice := []string{"--wallet.uri", "//Alice"}
+	for _, x := range []struct {
+		name string
+		args []string
+	}{
+		{"SubnetNotExists", append([]string{"set-weights", "--uids", "1", "--weights", "1", "--netuid", "31"}, alice...)},
+		{"InvalidIpAddress", byAlice("serve-axon", "--axon.external_ip", "here")},
+		{"InvalidIpAddress", byAlice("serve-axon", "--axon.external_ip", "here", "--dry-run")},
+		{"CallDisabled", byAlice("set-weights", "--uids", "1", "--weights", "1", "--mechid", "1")},
+	} {
+		out, stderr := c.refused(x.args...)
+		want := map[string]any{"outcome": "refused", "block": nil, "extrinsic_hash": "", "events": []any{}, "error": map[string]any{"pallet": "", "name": x.name}}
+		if d := cmp.Diff(want, out); d != "" || !strings.Contains(stderr, x.name) {
+			t.Errorf("%v: %q (-want +got):\n%s", x.args, stderr, d)
+		}
+	}
+	if h.taken != 0 {
+		t.Errorf("%d extrinsics were sent", h.taken)
 	}
 }
 
