@@ -255,7 +255,7 @@ func chainError(err error) error {
 	case errors.Is(err, sched.ErrUnknown):
 		return &ExitError{Code: Deadline, Err: fmt.Errorf("%w; it may still be included: the next command with this hotkey and --journal finds out first", err)}
 	case errors.Is(err, substrate.ErrOpen):
-		return &ExitError{Code: Deadline, Err: fmt.Errorf("%w; nothing was sent: try again then", err)}
+		return &ExitError{Code: Deadline, Err: fmt.Errorf("%w; nothing was sent: try again in a block or two, when more is known of it", err)}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &ExitError{Code: Deadline, Err: err}
 	case errors.Is(err, context.Canceled):
@@ -315,6 +315,9 @@ func chainMetagraph(c *cli.Context) error {
 			if n.Axon != (chain.Axon{}) {
 				out.Neurons[i].Axon = &shownAxon{n.Axon.IP, n.Axon.Port}
 			}
+		}
+		if m.OwnStake {
+			fmt.Fprintln(t.App.ErrWriter, "note: the endpoint does not tell the stake that counts; shown is the subnet's own, without the root's part")
 		}
 		if t.Bool("json") {
 			return json.NewEncoder(t.App.Writer).Encode(out)

@@ -457,3 +457,17 @@ func aliceOf(t *testing.T) chain.Hotkey {
 	}
 	return k.Hotkey()
 }
+
+// TestCommandsSayWhichStakeIsShown: where the endpoint does not tell the stake that
+// counts, a metagraph says so. Spec 143 has one kind of stake only.
+func TestCommandsSayWhichStakeIsShown(t *testing.T) {
+	for spec, part := range map[uint32]bool{143: false, 300: true} {
+		c := newHarness(t, spec, habits{noAPIs: true}).commands(t)
+		if _, stderr := c.good(on("metagraph")...); strings.Contains(stderr, "without the root's part") != part {
+			t.Errorf("spec %d: %q", spec, stderr)
+		}
+	}
+	if _, stderr := newCommands(t, false, nil).good("metagraph"); stderr != "" {
+		t.Errorf("an endpoint that tells: %q", stderr)
+	}
+}
