@@ -10,6 +10,11 @@ import (
 // log lines, /stats, the metric bettensor_alarm_active and the runbook use them.
 type AlarmCode uint8
 
+// ConditionStore is the word for the condition of readiness that the store is open
+// and takes what is written. Who judges readiness and who raises AlarmStoreFailed
+// when it is not met are edges that do not know each other.
+const ConditionStore = "store_open"
+
 // The alarms. What each means and what to do about it stands in docs/runbook.md,
 // under a heading of the same word.
 const (

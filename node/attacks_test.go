@@ -138,15 +138,20 @@ func TestA13OthersPredictionsAreNotTold(t *testing.T) {
 		t.Fatalf("the prediction was not taken: %v", got)
 	}
 	thief.send(thief.predict(pick)) // the same id: not answered as a duplicate of another's
+	r.run(2 * time.Minute)
+	heard := thief.got
 	r.run(2 * time.Hour)
+	thief = r.session("m1", v)
 	r.finish("100", bet.Home)
 	r.poll()
-	r.run(time.Hour)
-	if rows := v.v.State.Book.Game(g.ID); len(rows) != 2 || rows[0].State == bet.Open {
-		t.Fatalf("%d rows, the first %s: want two that are settled", len(rows), rows[0].State)
+	r.until("it is settled", 2*time.Minute, func() bool { return v.v.State.Book.Game(g.ID)[0].State != bet.Open })
+	r.run(10 * time.Second)
+	if rows := v.v.State.Book.Game(g.ID); len(rows) != 2 || thief.closed() != "" {
+		t.Fatalf("%d rows, m1's session ended by %q: want two, and that it hears all", len(rows), thief.closed())
 	}
+	heard = append(heard, thief.got...)
 	confirmed := 0
-	for _, e := range thief.got {
+	for _, e := range heard {
 		if e.Kind == wire.Received && e.Message.Kind == wire.ConfirmationMessage {
 			confirmed++
 			continue // its own
@@ -157,8 +162,8 @@ func TestA13OthersPredictionsAreNotTold(t *testing.T) {
 			}
 		}
 	}
-	if confirmed != 1 || len(thief.got) < 3 {
-		t.Errorf("m1 heard %d confirmations in %v, want its own", confirmed, thief.kinds())
+	if confirmed != 1 {
+		t.Errorf("m1 heard %d confirmations, want its own", confirmed)
 	}
 
 	_, _, m := predicting(t)
@@ -184,22 +189,17 @@ func TestA14ForgedTime(t *testing.T) {
 			at := r.w.Now()
 			m.send(m.predict(early))
 			rows := v.v.State.Book.Game(g.ID)
-			if date == "yesterday" || date == "" {
-				if len(rows) > 0 && (rows[0].Received.Before(at) || rows[0].Received.After(r.w.Now())) {
-					t.Errorf("received %v", rows[0].Received)
-				}
-			} else if len(rows) != 1 || rows[0].Received.Before(at) || rows[0].Received.After(r.w.Now()) {
-				t.Errorf("sent at %v, rows %+v", at, rows)
+			if len(rows) != 1 || rows[0].Received.Before(at) || rows[0].Received.After(r.w.Now()) {
+				t.Fatalf("sent at %v: %v, rows %+v", at, m.confirmations(), rows)
 			}
-			before := len(rows)
 			r.run(time.Hour)
 			m = r.session("m0", v)
 			m.send(m.predict(late))
-			if got := m.confirmations(); len(v.v.State.Book.Game(g.ID)) != before || len(got) != 1 || strings.HasSuffix(got[0], " ok") {
+			if got := m.confirmations(); len(v.v.State.Book.Game(g.ID)) != 1 || len(got) != 1 || strings.HasSuffix(got[0], " ok") {
 				t.Errorf("after the start: %v", got)
 			}
-			if spent := v.v.State.Book.Spent(hotkeyOf("m0"), bet.DayOf(t0)); spent != bet.Cents(before)*5_00 {
-				t.Errorf("spent %v today, with %d predictions", spent, before)
+			if spent := v.v.State.Book.Spent(hotkeyOf("m0"), bet.DayOf(t0)); spent != 5_00 {
+				t.Errorf("spent %v today", spent)
 			}
 		})
 	}

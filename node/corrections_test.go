@@ -214,7 +214,7 @@ func TestForeignKeyStopsAnnouncements(t *testing.T) {
 		if stopped {
 			n.do(func() { n.v.foreignKey("test") })
 		}
-		r.chain.Submit(r.w.Now(), chain.Request{Op: chain.OpServeAxon, Hotkey: hotkeyOf("v0"), Axon: chain.Axon{IP: "198.51.100.77", Port: 1}})
+		r.chain.Submit(r.w.Now(), chain.Request{Op: chain.OpServeAxon, Hotkey: hotkeyOf("v0"), Axon: chain.Axon{IP: "198.51.102.77", Port: 1}})
 		before := r.extrinsics(chain.OpServeAxon)
 		r.run(2 * time.Hour)
 		if again := r.extrinsics(chain.OpServeAxon) > before; again == stopped {

@@ -197,7 +197,7 @@ func TestValidatorThatMoves(t *testing.T) {
 		t.Fatal("no session to begin with")
 	}
 	n.kill()
-	n.validator.Axon.Port, n.address = 9000, "198.51.100.1:9000"
+	n.validator.Axon.Port, n.address = 9000, "198.51.102.1:9000"
 	n.start()
 	r.run(5 * time.Minute)
 	if m.count("communication", "sessions") != 1 || m.count("communication", "validators") != 1 {

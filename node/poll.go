@@ -165,18 +165,14 @@ func (p *poll) polls(n *chain.Neuron) bool {
 	}
 	// Anybody can announce the address of a service inside our own network. On a
 	// subnet that lives there we do so ourselves.
-	return !reserved(n.Axon.IP) || p.v.cfg.Axon.IP != "" && reserved(p.v.cfg.Axon.IP)
+	return routable(n.Axon.IP) || p.v.cfg.Axon.IP != "" && !routable(p.v.cfg.Axon.IP)
 }
 
-// reserved says whether an address is no host of the public internet.
-func reserved(ip string) bool {
+// routable says whether an announced address is a host of the public internet.
+func routable(ip string) bool {
 	a, err := netip.ParseAddr(ip)
-	a = a.Unmap()
-	return err != nil || !a.IsGlobalUnicast() || a.IsPrivate() || a.Zone() != "" || sharedSpace.Contains(a)
+	return err == nil && chain.Routable(a)
 }
-
-// sharedSpace is what carriers use inside their networks (RFC 6598).
-var sharedSpace = netip.MustParsePrefix("100.64.0.0/10")
 
 // underway counts the requests that are out.
 func (p *poll) underway() int { return len(p.byConn) }

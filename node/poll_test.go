@@ -25,7 +25,7 @@ import (
 // pollOnly makes a miner that speaks HTTP alone, at an address of its own.
 func pollOnly(c *MinerConfig) {
 	c.PollOnly = true
-	c.Axon = chain.Axon{IP: "198.51.100.200", Port: 12345}
+	c.Axon = chain.Axon{IP: "198.51.102.200", Port: 12345}
 }
 
 // TestPoll: a miner that is only polled has its predictions stored, confirmed
@@ -437,7 +437,7 @@ func TestPollsBackOff(t *testing.T) {
 func TestWhoIsPolled(t *testing.T) {
 	p := &poll{v: &Validator{cfg: ValidatorConfig{Hotkey: "v"}}}
 	p.v.cfg.fill()
-	public := chain.Axon{IP: "198.51.100.7", Port: 8091}
+	public := chain.Axon{IP: "198.51.102.7", Port: 8091}
 	for _, c := range []struct {
 		name string
 		n    chain.Neuron
@@ -456,9 +456,10 @@ func TestWhoIsPolled(t *testing.T) {
 		{"a carrier's", chain.Neuron{Axon: chain.Axon{IP: "100.64.0.1", Port: 80}}, "", false},
 		{"IPv4 in IPv6", chain.Neuron{Axon: chain.Axon{IP: "::ffff:127.0.0.1", Port: 80}}, "", false},
 		{"all of them", chain.Neuron{Axon: chain.Axon{IP: "0.0.0.0", Port: 80}}, "", false},
+		{"an address within an address", chain.Neuron{Axon: chain.Axon{IP: "64:ff9b::10.0.0.1", Port: 80}}, public.IP, false},
 		{"no address", chain.Neuron{Axon: chain.Axon{IP: "localhost", Port: 80}}, "", false},
 		{"a subnet on one machine", chain.Neuron{Axon: chain.Axon{IP: "127.0.0.1", Port: 1}}, "127.0.0.1", true},
-		{"IPv6", chain.Neuron{Axon: chain.Axon{IP: "2001:db8::1", Port: 1}}, "", true},
+		{"IPv6", chain.Neuron{Axon: chain.Axon{IP: "2a00::1", Port: 1}}, "", true},
 	} {
 		p.v.cfg.Axon.IP = c.own
 		if got := p.polls(&c.n); got != c.want {

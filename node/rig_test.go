@@ -157,7 +157,7 @@ func newRig(t testing.TB, change ...func(*mockchain.Config)) *rig {
 
 func (r *rig) addValidator(name string, change ...func(*ValidatorConfig)) *rigNode {
 	i := len(r.nodes)
-	cfg := ValidatorConfig{Hotkey: hotkeyOf(name), Axon: chain.Axon{IP: fmt.Sprintf("198.51.100.%d", i+1), Port: 8091},
+	cfg := ValidatorConfig{Hotkey: hotkeyOf(name), Axon: chain.Axon{IP: fmt.Sprintf("198.51.102.%d", i+1), Port: 8091},
 		FeedInterval: 10 * time.Minute, ClosingLead: -1, ScoringInterval: 20 * time.Minute, MetagraphInterval: 5 * time.Minute}
 	for _, f := range change {
 		f(&cfg)

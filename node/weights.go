@@ -405,7 +405,7 @@ func (w *weights) quantise(meta *chain.Metagraph, uids []chain.UID, shares []flo
 func (w *weights) plan(meta *chain.Metagraph, want chain.Weights, fallback bool) {
 	w.number++
 	w.stats.planned++
-	w.now = &ledger.WeightRow{Number: w.number, WeightSet: ledger.WeightSet{Planned: w.v.loop.Now(), Head: max(w.update, 0),
+	w.now = &ledger.WeightRow{Number: w.number, WeightSet: ledger.WeightSet{Planned: w.v.loop.Now(), Head: w.update,
 		Weights: want, VersionKey: meta.Params.WeightsVersionKey, Fallback: fallback, Phase: ledger.Planned}}
 	switch {
 	case meta.Params.CommitReveal && meta.Params.RevealVersion > 0:
@@ -770,7 +770,11 @@ func (w *weights) fail(code chain.Code, unknown bool, message string) {
 	if meta := w.v.State.Meta; meta != nil {
 		next = w.nextBlock(meta)
 	}
-	w.v.log.Warn("weights not set", "code", code, "unknown", unknown, "err", message, "fix", code.Advice(), "next_block", next)
+	line := []any{"code", code, "unknown", unknown, "err", message, "next_block", next}
+	if code != chain.OK { // which has nothing to advise
+		line = append(line, "fix", code.Advice())
+	}
+	w.v.log.Warn("weights not set", line...)
 	w.v.WeightsFailed.Publish(WeightsFailed{Code: code, Unknown: unknown, Message: message})
 }
 

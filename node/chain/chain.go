@@ -1,12 +1,12 @@
 // Package chain holds the Bittensor nouns a node speaks of, and the chain's
-// requests and replies as plain data. It imports no engine, no os, no net: the
+// requests and replies as plain data. It imports no engine, no os, no sockets: the
 // live client (node/chain/substrate) and the mock (sim/mockchain) both answer
 // the same Request.
 //
 // Read chain.go for the nouns, call.go for what can be asked and answered,
 // errors.go for what a refusal means, quantise.go for the u16 form of weights,
-// commit.go for the hash of a commit, ss58.go for addresses, codec.go for the
-// packed form of all of it.
+// commit.go for the hash of a commit, ss58.go for the text of keys, reach.go for
+// which hosts others can reach, codec.go for the packed form of all of it.
 package chain
 
 import (

@@ -22,9 +22,9 @@ const (
 	clockBlocks = 3
 )
 
-// clockFile is how a local network tells its clock: the node's time is
+// ClockFile is how a local network tells its clock, in JSON: the node's time is
 // node origin + speed × (wall − wall origin).
-type clockFile struct {
+type ClockFile struct {
 	Version    int     `json:"version"`
 	Genesis    string  `json:"genesis"`
 	WallOrigin int64   `json:"wall_origin_unix_ns"`
@@ -32,15 +32,15 @@ type clockFile struct {
 	Speed      float64 `json:"speed"`
 }
 
-func readClock(path string) (clockFile, error) {
+func readClock(path string) (ClockFile, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return clockFile{}, err
+		return ClockFile{}, err
 	}
 	defer f.Close() // only read
 	b, err := io.ReadAll(io.LimitReader(f, maxClockFile))
 	if err != nil {
-		return clockFile{}, err
+		return ClockFile{}, err
 	}
 	c, err := parseClock(b)
 	if err != nil {
@@ -49,7 +49,7 @@ func readClock(path string) (clockFile, error) {
 	return c, nil
 }
 
-func parseClock(b []byte) (c clockFile, err error) {
+func parseClock(b []byte) (c ClockFile, err error) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return c, err
 	}
@@ -66,12 +66,12 @@ func parseClock(b []byte) (c clockFile, err error) {
 	return c, nil
 }
 
-func (c *clockFile) clock() sched.NodeClock {
+func (c *ClockFile) clock() sched.NodeClock {
 	return sched.NodeClock{Wall: time.Unix(0, c.WallOrigin).UTC(), Node: time.Unix(0, c.NodeOrigin).UTC(), Speed: c.Speed}
 }
 
 // fits says whether the clock is that of the chain we are connected to.
-func (c *clockFile) fits(ctx context.Context, l *link, now func() time.Time) error {
+func (c *ClockFile) fits(ctx context.Context, l *link, now func() time.Time) error {
 	if g := l.genesis(); c.Genesis != g {
 		return fmt.Errorf("the clock of another network: its genesis is %s, the chain's %s", shown(c.Genesis), g)
 	}

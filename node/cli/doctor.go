@@ -184,9 +184,9 @@ func (x *examination) print(w io.Writer, asJSON bool) error {
 
 // walletFlags are those by which the original's tools find the same wallet.
 func (x *examination) walletFlags() string {
-	out := "--wallet.name " + shellWord(x.Wallet.Name) + " --wallet.hotkey " + shellWord(x.Wallet.Hotkey)
+	out := "--wallet.name " + wallet.ShellWord(x.Wallet.Name) + " --wallet.hotkey " + wallet.ShellWord(x.Wallet.Hotkey)
 	if x.Wallet.Path != wallet.DefaultPath {
-		out += " --wallet.path " + shellWord(x.Wallet.Path)
+		out += " --wallet.path " + wallet.ShellWord(x.Wallet.Path)
 	}
 	return out
 }
@@ -195,7 +195,7 @@ func (x *examination) walletFlags() string {
 // repeated.
 func (x *examination) networkFlags() string {
 	if len(x.Endpoints) > 0 {
-		return "--subtensor.chain_endpoint " + shellWord(substrate.Redacted(x.Endpoints[0]))
+		return "--subtensor.chain_endpoint " + wallet.ShellWord(substrate.Redacted(x.Endpoints[0]))
 	}
 	return "--subtensor.network " + x.Network
 }

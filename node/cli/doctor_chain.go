@@ -12,6 +12,7 @@ import (
 
 	"bettensor/node/chain"
 	"bettensor/node/chain/substrate"
+	"bettensor/node/chain/wallet"
 	"bettensor/node/feed/api"
 	"bettensor/node/wire/synapse"
 )
@@ -69,7 +70,7 @@ func (x *examination) checkFeed(ctx context.Context) {
 	case errors.As(err, &e) && e.Code == api.CodeKey:
 		x.found(check, bad, "put the provider's key into a file of mode 0600, and give --feed.key_file FILE", "%v", err)
 	case err != nil:
-		x.found(check, bad, "curl -sv "+shellWord(substrate.Redacted(x.Feed.URL))+", or give another --feed.url", "%v", err)
+		x.found(check, bad, "curl -sv "+wallet.ShellWord(substrate.Redacted(x.Feed.URL))+", or give another --feed.url", "%v", err)
 	default:
 		x.found(check, good, "", "%s answers in %v", f.Stats().Kind, took.Round(time.Millisecond))
 	}
@@ -133,7 +134,11 @@ func (x *examination) checkEndpoint(ctx context.Context, url string) {
 	soon, cancel := context.WithTimeout(ctx, checkWithin/3)
 	defer cancel()
 	if err := reached(soon, c); err != nil {
-		x.found(check, bad, "give another --subtensor.chain_endpoint; `bettensor chain info --subtensor.chain_endpoint URL` tries one", "%s: %v", name, err)
+		do := "give another --subtensor.chain_endpoint; `bettensor chain info --subtensor.chain_endpoint URL` tries one"
+		if x.ClockFile != "" && strings.Contains(err.Error(), "on another chain") {
+			do = "give the clock.json of the local network at this endpoint: " + x.ClockFile + " is another one's"
+		}
+		x.found(check, bad, do, "%s: %v", name, err)
 		return
 	}
 	took := time.Since(begun)
@@ -222,6 +227,9 @@ func (x *examination) checkClock(context.Context) {
 		case lag < -scaled(clockFew) && dated && offset.Abs() <= clockFew:
 			worse(bad, "give --clock.file, if this is a local network that runs faster; else another --subtensor.chain_endpoint")
 			seen += ", which is of the future, and our clock is right"
+		case lag < -scaled(clockFew) && x.ClockFile == "" && x.loopback(): // the network's clock is likelier to run fast than ours slow
+			worse(bad, "give --clock.file DIR/clock.json of the local network, which runs faster; if it does not: "+sync)
+			seen += ", which is of the future"
 		case lag < -scaled(synapse.Future):
 			worse(bad, sync)
 			seen += ", which is of the future: our clock is behind"
@@ -267,6 +275,9 @@ func (x *examination) checkRegistration(context.Context) {
 	}
 }
 
+// leastStake is named where any would do: nobody gets a permit without stake.
+const leastStake = chain.Rao(1e9)
+
 func inTAO(r chain.Rao) string { return fmt.Sprintf("%.3f", float64(r)/1e9) }
 
 // checkPermit: who may set weights is decided at each epoch, by stake.
@@ -276,8 +287,8 @@ func (x *examination) checkPermit(context.Context) {
 		return
 	}
 	n := x.neuron()
-	if n == nil {
-		x.found(check, skipped, "", "the hotkey has no slot")
+	if x.meta == nil {
+		x.found(check, skipped, "", "the subnet is not known")
 		return
 	}
 	threshold := x.meta.Params.StakeThreshold
@@ -289,7 +300,15 @@ func (x *examination) checkPermit(context.Context) {
 			}
 		}
 	}
+	if n == nil {
+		x.found(check, skipped, "", "the hotkey has no slot; weights are taken from a stake of %s on, %d of %d places are taken, the lowest with %s",
+			inTAO(threshold), permits, x.meta.Params.MaxValidators, inTAO(lowest))
+		return
+	}
 	need := threshold
+	if n.Stake == 0 {
+		need = max(need, leastStake)
+	}
 	if full := permits >= int(x.meta.Params.MaxValidators); full && !n.Permit {
 		need = max(need, lowest+1)
 	}

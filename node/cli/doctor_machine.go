@@ -72,7 +72,7 @@ func (x *examination) checkPlace(context.Context) {
 			x.found(check, bad, "move it away, or give another --store.dir", "%s is no directory", dir)
 			return
 		case i.Mode().Perm()&0o022 != 0:
-			x.found(check, bad, "chmod go-w "+shellWord(dir), "others may write to %s", dir)
+			x.found(check, bad, "chmod go-w "+wallet.ShellWord(dir), "others may write to %s", dir)
 			return
 		}
 	}
@@ -117,7 +117,7 @@ func (x *examination) checkDisk(context.Context) {
 	took, err := syncTime(dir)
 	switch {
 	case err != nil:
-		x.found(check, bad, "chown "+strconv.Itoa(os.Getuid())+" "+shellWord(dir)+" && chmod u+rwx "+shellWord(dir)+", or give another --store.dir", "nothing can be written: %v", err)
+		x.found(check, bad, "chown "+strconv.Itoa(os.Getuid())+" "+wallet.ShellWord(dir)+" && chmod u+rwx "+wallet.ShellWord(dir)+", or give another --store.dir", "nothing can be written: %v", err)
 	case free < freeLeast:
 		x.found(check, bad, "free at least 1 GiB, or give --store.dir on another disk", "%d MiB are free in %s; a store does not open below %d", free>>20, dir, freeLeast>>20)
 	case free < freeFew:
@@ -160,7 +160,7 @@ func (x *examination) checkStore(ctx context.Context) {
 		x.found(check, skipped, "", "it is not known where it is")
 		return
 	}
-	verify := "bettensor store verify --dir " + shellWord(dir)
+	verify := "bettensor store verify --dir " + wallet.ShellWord(dir)
 	size, err := sizeOf(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && size == 0 {
 		x.found(check, good, "", "there is none yet in %s; the first start makes it", dir)
@@ -211,11 +211,11 @@ func (x *examination) checkStore(ctx context.Context) {
 	case r.err != nil:
 		x.found(check, bad, verify, "%v", r.err)
 	case r.Version > ledger.SchemaVersion:
-		x.found(check, bad, "run the newer program, or restore a backup: bettensor store restore --dir "+shellWord(dir)+" BACKUP", "%s has the schema %d, of a newer program; ours is %d", dir, r.Version, ledger.SchemaVersion)
+		x.found(check, bad, "run the newer program, or restore a backup: bettensor store restore --dir "+wallet.ShellWord(dir)+" BACKUP", "%s has the schema %d, of a newer program; ours is %d", dir, r.Version, ledger.SchemaVersion)
 	case r.Version < ledger.SchemaVersion:
 		x.found(check, warn, "bettensor store verify with the program that wrote it, and keep a copy: the start brings it to the new form for good", "%s has the schema %d; ours is %d", dir, r.Version, ledger.SchemaVersion)
 	case r.Err() != nil:
-		x.found(check, bad, "bettensor store restore --dir "+shellWord(dir)+" BACKUP", "%v", r.Err())
+		x.found(check, bad, "bettensor store restore --dir "+wallet.ShellWord(dir)+" BACKUP", "%v", r.Err())
 	default:
 		rows := 0
 		for _, t := range r.Tables {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"bettensor/node/chain/wallet"
 )
 
 // Code is what a command leaves to its caller's shell. The numbers are held
@@ -68,17 +70,9 @@ func help(c *cli.Context) string {
 func ShellLine(words []string) string {
 	out := make([]string, len(words))
 	for i, w := range words {
-		out[i] = shellWord(w)
+		out[i] = wallet.ShellWord(w)
 	}
 	return strings.Join(out, " ")
-}
-
-// shellWord is a text as a shell must be given it to be one word.
-func shellWord(s string) string {
-	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%") == "" {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // Exit ends a run of the application: it writes err to w, which is stderr, as

@@ -84,7 +84,7 @@ func explain(c *cli.Context) error {
 }
 
 func askMiner(c *cli.Context) (x explanation, err error) {
-	found, err := findNode(c)
+	found, err := findNode(c, forMiner)
 	if err != nil {
 		return x, err
 	}

@@ -49,7 +49,7 @@ const (
 	staleLeast = 5 * time.Second
 )
 
-// nodeFlags are those of `validator` and `miner`.
+// nodeCommand is the command of one role.
 func nodeCommand(r role, usage, description string, dial dialer) *cli.Command {
 	return &cli.Command{
 		Name: r.String(), Usage: usage, Description: description,
@@ -216,7 +216,7 @@ func (h *host) speed() float64 {
 // readiness tells of it. Only a local network's clock must be compared with the
 // chain's first.
 func (h *host) connect(ctx context.Context, dial dialer) (err error) {
-	var file clockFile
+	var file ClockFile
 	if h.ClockFile != "" {
 		if file, err = readClock(h.ClockFile); err != nil {
 			return &ExitError{Code: Validation, Err: err}
@@ -250,7 +250,7 @@ func (h *host) connect(ctx context.Context, dial dialer) (err error) {
 // chainFlags are those by which another command reaches the same chain.
 func (h *host) chainFlags() string {
 	if len(h.Endpoints) > 0 {
-		return "--subtensor.chain_endpoint " + shellWord(h.shownEndpoints())
+		return "--subtensor.chain_endpoint " + wallet.ShellWord(h.shownEndpoints())
 	}
 	return "--subtensor.network " + h.Network
 }
@@ -508,6 +508,10 @@ func (h *host) snapshot(ctx context.Context) (web.Snapshot, error) {
 	}
 	s.Loop = web.Loop{Events: st.Loop.Events, Lag: st.Loop.Lag}
 	s.Node, s.Totals, s.Alarms = &st.Node, st.Totals, st.Node.Alarms
+	s.Falls, s.LastFall = uint64(st.Falls), st.Why
+	if r := st.Recording; r != nil {
+		s.Recording = &web.Recording{Dir: r.Dir, Bytes: uint64(r.Bytes), Error: r.Err}
+	}
 	if st.Registered {
 		uid := uint16(st.UID)
 		s.UID = &uid
@@ -531,7 +535,9 @@ func (h *host) snapshot(ctx context.Context) (web.Snapshot, error) {
 
 // feeds are a feed's figures, and those of the one that must agree.
 func (h *host) feeds(st api.Stats) []web.Feed {
-	f := web.Feed{Name: string(st.Kind), Breaker: st.Breaker, LastError: st.LastError, ClockOffset: st.ClockOffset, Refused: st.LastCode == api.CodeKey}
+	f := web.Feed{Name: string(st.Kind), Breaker: st.Breaker, LastError: st.LastError, ClockOffset: st.ClockOffset, Refused: st.LastCode == api.CodeKey,
+		Counts: node.Counts{{Name: "fetches", Value: st.Asked}, {Name: "failed", Value: st.Failed}, {Name: "shed", Value: st.Shed},
+			{Name: "games", Value: st.Games}, {Name: "refused", Value: st.Refused}, {Name: "warned", Value: st.Warned}, {Name: "held", Value: st.Held}}}
 	if st.Age >= 0 {
 		f.Good = time.Now().Add(-time.Duration(float64(st.Age) / h.speed())).UTC() // the feed counts in the node's time
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +19,7 @@ import (
 	"time"
 
 	"bettensor/node/chain"
+	"bettensor/node/chain/substrate"
 	"bettensor/node/chain/wallet"
 	"bettensor/node/live"
 	"bettensor/node/web"
@@ -142,7 +144,7 @@ func TestANodeAsAProcess(t *testing.T) {
 	var ports web.Ports
 	eventually(t, "it tells where it is", func() (ok bool) {
 		var err error
-		ports, err = web.ReadPorts(dir + "-run")
+		ports, err = web.ReadPorts(dir + runSuffix)
 		return err == nil && !ports.Starting
 	})
 	if ports.Role != "miner" || ports.PID != os.Getpid() || ports.Axon == "" || ports.HTTP == "" {
@@ -150,7 +152,7 @@ func TestANodeAsAProcess(t *testing.T) {
 	}
 	eventually(t, "it is ready but for a validator, of which there is none", func() bool {
 		h, err := web.Client{Address: ports.HTTP}.Ready(t.Context())
-		return err == nil && len(h.Reasons) == 1 && h.Reasons[0].Code == web.ReasonReached
+		return err == nil && len(h.Reasons) == 1 && h.Reasons[0].Code == string(live.Reached)
 	})
 	var shown web.Snapshot
 	_, body := get(t, "http://"+ports.HTTP+"/stats")
@@ -172,7 +174,7 @@ func TestANodeAsAProcess(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("stopped with %v", err)
 	}
-	if _, err := web.ReadPorts(dir + "-run"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := web.ReadPorts(dir + runSuffix); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the ports file after the end: %v", err)
 	}
 	if strings.Contains(log.String(), `"level":"ERROR"`) {
@@ -244,7 +246,7 @@ func TestAxonPortBesideAnotherNode(t *testing.T) {
 
 func TestAClockFile(t *testing.T) {
 	now := time.Now()
-	good := clockFile{Version: 1, Genesis: testGenesis, WallOrigin: now.Add(-time.Minute).UnixNano(), NodeOrigin: now.Add(-10 * time.Minute).UnixNano(), Speed: 10}
+	good := ClockFile{Version: 1, Genesis: testGenesis, WallOrigin: now.Add(-time.Minute).UnixNano(), NodeOrigin: now.Add(-10 * time.Minute).UnixNano(), Speed: 10}
 	at := func(d time.Duration) *link {
 		return &link{genesis: func() string { return testGenesis }, clock: func(context.Context) (time.Time, error) { return now.Add(d), nil }}
 	}
@@ -253,18 +255,18 @@ func TestAClockFile(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		edit func(*clockFile)
+		edit func(*ClockFile)
 		off  time.Duration
 		want string // "" where it is taken
 	}{
-		{"good", func(*clockFile) {}, 0, ""},
-		{"a block or two off", func(*clockFile) {}, 2 * chain.BlockTime, ""},
-		{"far off", func(*clockFile) {}, -4 * chain.BlockTime, "more than 3 blocks"},
-		{"another network", func(c *clockFile) { c.Genesis = "0xdef" }, 0, "another network"},
-		{"version", func(c *clockFile) { c.Version = 2 }, 0, "expected version 1"},
-		{"slower than time", func(c *clockFile) { c.Speed = 0.5 }, 0, "expected a speed"},
-		{"too fast", func(c *clockFile) { c.Speed = 121 }, 0, "expected a speed"},
-		{"no origin", func(c *clockFile) { c.NodeOrigin = 0 }, 0, "expected both origins"},
+		{"good", func(*ClockFile) {}, 0, ""},
+		{"a block or two off", func(*ClockFile) {}, 2 * chain.BlockTime, ""},
+		{"far off", func(*ClockFile) {}, -4 * chain.BlockTime, "more than 3 blocks"},
+		{"another network", func(c *ClockFile) { c.Genesis = "0xdef" }, 0, "another network"},
+		{"version", func(c *ClockFile) { c.Version = 2 }, 0, "expected version 1"},
+		{"slower than time", func(c *ClockFile) { c.Speed = 0.5 }, 0, "expected a speed"},
+		{"too fast", func(c *ClockFile) { c.Speed = 121 }, 0, "expected a speed"},
+		{"no origin", func(c *ClockFile) { c.NodeOrigin = 0 }, 0, "expected both origins"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := good
@@ -363,5 +365,81 @@ func TestTLSFilesHaveTheirExitCode(t *testing.T) {
 		if !errors.As(err, &exit) || exit.Code != File {
 			t.Errorf("%v: %v, want exit code %d", args[:1], err, File)
 		}
+	}
+}
+
+// TestAValidatorTellsEveryFigure: of a whole validator, /metrics has every name of
+// docs/metrics.md that does not depend on what a node has or is asked for.
+func TestAValidatorTellsEveryFigure(t *testing.T) {
+	conditional := map[string]string{
+		"bettensor_weights_share_ratio":                    "only with --http.per_uid",
+		"bettensor_weights_last_success_timestamp_seconds": "there are no weights yet",
+		"bettensor_weights_blocks_since_update":            "there are no weights yet",
+		"bettensor_weights_attempts_total":                 "no epoch is over",
+		"bettensor_feed_quota_remaining":                   "a file has no quota",
+		"bettensor_clock_offset_seconds":                   "a file has no clock, and the chain stands",
+	}
+	text, err := os.ReadFile("../../docs/metrics.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want []string
+	for _, m := range regexp.MustCompile("(?m)^\\| `(bettensor_[a-z_]+)").FindAllStringSubmatch(string(text), -1) {
+		if _, may := conditional[m[1]]; !may {
+			want = append(want, m[1])
+		}
+	}
+	if len(want) < 30 {
+		t.Fatalf("%d names in docs/metrics.md", len(want))
+	}
+	games := t.TempDir()
+	if err := os.WriteFile(filepath.Join(games, "games.json"), []byte("[]"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dial := mockDialer(t)
+	real := func(s *Resolved, key *wallet.Key, dir string, speed float64, log *slog.Logger) (*link, error) {
+		l, err := dial(s, key, dir, speed, log)
+		if err != nil {
+			return nil, err
+		}
+		health := l.health
+		l.health = func() web.Chain { // what a client has counted, over what the mock says of its head
+			h, c := substrate.Health{Calls: []substrate.CallStats{{Method: "state_call", Outcome: "ok", Count: 2}}}, health()
+			h.Took.Counts[20], h.Took.Sum = 2, 2*time.Millisecond
+			f := chainFigures(h)
+			c.Requests, c.Took, c.Counts = f.Requests, f.Took, f.Counts
+			return c
+		}
+		return l, nil
+	}
+	store := filepath.Join(t.TempDir(), "store")
+	_, stop := launch(t, forValidator, real, "--store.dir", store, "--feed.url", filepath.Join(games, "games.json"))
+	var ports web.Ports
+	eventually(t, "it tells where it is", func() bool {
+		var err error
+		ports, err = web.ReadPorts(store + runSuffix)
+		return err == nil && !ports.Starting
+	})
+	began := time.Now()
+	var missing []string
+	var body string
+	eventually(t, "it has run a while", func() bool {
+		_, body = get(t, "http://"+ports.HTTP+"/metrics")
+		missing = nil
+		for _, name := range want {
+			if !strings.Contains(body, "\n"+name) {
+				missing = append(missing, name)
+			}
+		}
+		return len(missing) == 0 || time.Since(began) > 10*time.Second
+	})
+	if len(missing) > 0 {
+		t.Errorf("not on /metrics: %v", missing)
+	}
+	if want := "bettensor_chain_request_duration_seconds_count 2"; !strings.Contains(body, want) {
+		t.Errorf("no %q", want)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
 	}
 }

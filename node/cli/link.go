@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"bettensor/bus"
+	"bettensor/node"
 	"bettensor/node/chain"
 	"bettensor/node/chain/substrate"
 	"bettensor/node/chain/wallet"
@@ -69,7 +71,11 @@ func dialChain(s *Resolved, key *wallet.Key, dir string, speed float64, log *slo
 // chainFigures are a client's figures as the page and the metrics have them.
 func chainFigures(h substrate.Health) web.Chain {
 	out := web.Chain{Endpoint: h.Endpoint, Up: h.Connected && !h.Stale, Head: uint64(h.Best), HeadAt: h.HeadAt, Finalized: uint64(h.Finalised),
-		BlockTime: time.Duration(h.BlockTime * float64(time.Second)), LastError: h.Error}
+		BlockTime: time.Duration(h.BlockTime * float64(time.Second)), LastError: h.Error,
+		Took: web.Durations(&bus.Histogram{Counts: h.Took.Counts, Sum: h.Took.Sum}),
+		Counts: node.Counts{{Name: "connections", Value: h.Connections}, {Name: "failures", Value: h.Failures}, {Name: "old_heads", Value: h.OldHeads},
+			{Name: "wild_heads", Value: h.WildHeads}, {Name: "pushes_dropped", Value: h.Dropped}, {Name: "foreign", Value: h.Foreign},
+			{Name: "extrinsics", Value: uint64(h.Extrinsics)}}}
 	for _, c := range h.Calls {
 		out.Requests = append(out.Requests, web.Requests{Method: c.Method, Outcome: c.Outcome, Count: c.Count})
 	}

@@ -81,19 +81,11 @@ func (r *Resolved) loopback() bool {
 	}
 	for _, e := range all {
 		u, err := url.Parse(e)
-		if err != nil || !isLoopback(u.Hostname()) {
+		if err != nil || !chain.Loopback(u.Hostname()) {
 			return false
 		}
 	}
 	return true
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(strings.Trim(host, "[]"))
-	return err == nil && a.Unmap().IsLoopback()
 }
 
 // check is what no single value tells.
@@ -118,7 +110,7 @@ func (r *Resolved) check() []error {
 		switch ip, err := netip.ParseAddr(a); {
 		case err != nil:
 			errs = append(errs, r.wrong("axon.external_ip", "an IP address", a))
-		case !r.loopback() && !routable(ip):
+		case !r.loopback() && !chain.Routable(ip):
 			errs = append(errs, fmt.Errorf("%s: nobody can reach %s; announce the address that others see", sourced(r.origin("axon.external_ip"), "axon.external_ip"), ip))
 		}
 	}
@@ -146,24 +138,6 @@ func (r *Resolved) check() []error {
 // wrong is the error of a setting's value.
 func (r *Resolved) wrong(name, what, got string) error {
 	return fmt.Errorf("%s: %w", sourced(r.origin(name), name), expected(what, got))
-}
-
-// reserved ranges that the rest of the world cannot reach, beside those that
-// netip knows.
-var reserved = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("2001:db8::/32"),
-}
-
-func routable(ip netip.Addr) bool {
-	ip = ip.Unmap()
-	for _, p := range reserved {
-		if p.Contains(ip) {
-			return false
-		}
-	}
-	return ip.IsGlobalUnicast() && !ip.IsPrivate()
 }
 
 // axon is what is announced on the chain: nothing, where nobody can be told to
@@ -203,7 +177,7 @@ func (r *Resolved) place(hotkey chain.Hotkey, lookup func(string) (string, bool)
 		if err != nil {
 			return place{}, err
 		}
-		return r.withBackups(place{dir: dir + "-run", store: dir, backups: dir + "-backups"})
+		return r.withBackups(place{dir: dir + runSuffix, store: dir, backups: dir + "-backups"})
 	}
 	base, ok := lookup("STATE_DIRECTORY")
 	if base, _, _ = strings.Cut(base, ":"); !ok || base == "" {

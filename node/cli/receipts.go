@@ -15,6 +15,7 @@ import (
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
+	"bettensor/node/chain/wallet"
 	"bettensor/node/ledger"
 	"bettensor/node/wire"
 	"bettensor/store"
@@ -108,7 +109,7 @@ func receipts(c *cli.Context) error {
 		fmt.Fprintf(c.App.Writer, "%d signed, %d with signed headers only, %d bad\n", count[signed], count[headers], count[forged])
 	}
 	if c.Bool("verify") && count[forged] > 0 {
-		return &ExitError{Validation, fmt.Errorf("%d of %d receipts are bad", count[forged], count[signed]+count[headers]+count[forged]), "bettensor store verify --dir " + shellWord(dir)}
+		return &ExitError{Validation, fmt.Errorf("%d of %d receipts are bad", count[forged], count[signed]+count[headers]+count[forged]), "bettensor store verify --dir " + wallet.ShellWord(dir)}
 	}
 	return nil
 }

@@ -71,8 +71,8 @@ type Settings struct {
 	Record    string
 	ClockFile string
 	Logging   struct {
-		Debug, Trace, Info bool
-		Format             string
+		Debug, Trace bool
+		Format       string
 	}
 	Feed api.Config
 	// Second is of the feed that must agree; only URL, Kind and Key are set.

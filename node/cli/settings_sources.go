@@ -14,6 +14,8 @@ import (
 	"github.com/urfave/cli/v2"
 	"go.yaml.in/yaml/v4"
 	"go.yaml.in/yaml/v4/plugin/loaderlimits"
+
+	"bettensor/node/chain/wallet"
 )
 
 const (
@@ -329,7 +331,7 @@ func fromFile(path string, r role) (layer, []string, error) {
 	if info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
 		for i := range table {
 			if s := &table[i]; l.holdsSecret(s, path) {
-				return nil, nil, fmt.Errorf("%s holds %s and others may read it: chmod 600 %s, or give %s%s", path, s.name, shellWord(path), s.name, fileSuffix)
+				return nil, nil, fmt.Errorf("%s holds %s and others may read it: chmod 600 %s, or give %s%s", path, s.name, wallet.ShellWord(path), s.name, fileSuffix)
 			}
 		}
 	}

@@ -193,8 +193,6 @@ var table = []setting{
 	text("clock.file", forBoth, "", "FILE", "of a local network's clock, so that an accelerated one is followed; refused on public networks",
 		func(s *Settings) *string { return &s.ClockFile }),
 
-	toggle("logging.info", forBoth, "log what happens: the default",
-		func(s *Settings) *bool { return &s.Logging.Info }).also("BT_LOGGING_INFO"),
 	toggle("logging.debug", forBoth, "log more",
 		func(s *Settings) *bool { return &s.Logging.Debug }).also("BT_LOGGING_DEBUG"),
 	toggle("logging.trace", forBoth, "the same as logging.debug",
@@ -252,6 +250,8 @@ func legacyTable() []legacyFlag {
 		{name: "axon.max_workers", role: forBoth, env: []string{"BT_AXON_MAX_WORKERS"}, why: "there are as many workers as processors"},
 		{name: "priority.max_workers", role: forBoth, env: []string{"BT_PRIORITY_MAX_WORKERS"}, why: "there are as many workers as processors"},
 		{name: "priority.maxsize", role: forBoth, env: []string{"BT_PRIORITY_MAXSIZE"}, why: "queues have limits of their own"},
+		{name: "logging.info", role: forBoth, bare: true, env: []string{"BT_LOGGING_INFO"}, refuse: []string{"false", "0", "no", "off"},
+			why: "what happens is always logged, and there is no quieter level"},
 		{name: "logging.record_log", role: forBoth, bare: true, env: []string{"BT_LOGGING_RECORD_LOG"}, why: "lines go to standard error, for a journal to keep"},
 		{name: "logging.logging_dir", role: forBoth, env: []string{"BT_LOGGING_LOGGING_DIR"}, why: "lines go to standard error, for a journal to keep"},
 		{name: "logging.enable_third_party_loggers", role: forBoth, bare: true, env: []string{"BT_LOGGING_ENABLE_THIRD_PARTY_LOGGERS"}, why: "there are none"},

@@ -155,15 +155,9 @@ func alive(p web.Ports) bool {
 	return p.PID <= 0 || !errors.Is(syscall.Kill(p.PID, 0), syscall.ESRCH)
 }
 
-// running is the address of the node that is meant.
-func running(c *cli.Context) (string, error) {
-	p, err := findNode(c)
-	return p.HTTP, err
-}
-
-// findNode is where the node that is meant listens. What a crash has left behind
-// does not count.
-func findNode(c *cli.Context) (web.Ports, error) {
+// findNode is where the node that is meant listens, one of some roles where any are
+// given. What a crash has left behind does not count.
+func findNode(c *cli.Context, roles ...role) (web.Ports, error) {
 	if a := c.String("http.listen"); a != "" {
 		// As localnet's ports.json and a node's own log write it.
 		return web.Ports{HTTP: strings.TrimSuffix(strings.TrimPrefix(a, "http://"), "/")}, nil
@@ -188,7 +182,9 @@ func findNode(c *cli.Context) (web.Ports, error) {
 	for _, base := range bases() {
 		found = append(found, web.FindPorts(base)...)
 	}
-	found = slices.DeleteFunc(found, func(p web.Ports) bool { return !alive(p) })
+	found = slices.DeleteFunc(found, func(p web.Ports) bool {
+		return !alive(p) || len(roles) > 0 && !slices.ContainsFunc(roles, func(r role) bool { return r.String() == p.Role })
+	})
 	switch len(found) {
 	case 0:
 		return web.Ports{HTTP: defaultHTTP}, nil
@@ -339,6 +335,12 @@ func printStatus(w io.Writer, address string, health web.Health, s *web.Snapshot
 				line("task", "%s failed in its last run: %s", t.Name, t.LastErr)
 			}
 		}
+	}
+	if s.Falls > 0 {
+		line("falls", "built again %s, last: %s", counted(s.Falls, "time"), s.LastFall)
+	}
+	if x := s.Recording; x != nil && x.Error != "" {
+		line("recording", "ENDED EARLY at %d MiB in %s: %s", x.Bytes>>20, x.Dir, x.Error)
 	}
 	if x := s.Store; x != nil {
 		line("store", "%s, %d MiB free", x.Dir, x.Free>>20)

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"net"
 	"os"
 	"path/filepath"
@@ -43,14 +44,15 @@ func watched(t *testing.T, role string, ready *atomic.Bool) *web.Server {
 				{Name: "communication", State: "ok", Counts: node.Counts{{Name: "sessions", Value: 39}, {Name: "connections", Value: 40}, {Name: "validators", Value: 3}, {Name: "submitted", Value: 11}}},
 				{Name: "predictions", State: "ok", Counts: node.Counts{{Name: "held", Value: 100}, {Name: "stored", Value: 90}, {Name: "duplicates", Value: 3}, {Name: "rejected_late", Value: 6}, {Name: "rejected_budget", Value: 1}}},
 			},
-			Alarms: []node.Alarm{{Code: node.AlarmNoPermit, Since: at.Add(-time.Hour), Why: "stake 3"}}}}
+			Alarms: []node.Alarm{{Code: node.AlarmNoPermit, Since: at.Add(-time.Hour), Why: "stake 3"}}},
+		Falls: 2, LastFall: "fsync failed", Recording: &web.Recording{Dir: "/rec/000001", Bytes: 5 << 20, Error: "no space"}}
 	s, err := web.New(web.Options{}, web.Source{
 		Snapshot: func(context.Context) (web.Snapshot, error) { return snap, nil },
 		Ready: func() []web.Reason {
 			if ready.Load() {
 				return nil
 			}
-			return []web.Reason{{Code: web.ReasonChain, Why: "no block yet"}}
+			return []web.Reason{{Code: "chain_head_fresh", Why: "no block yet"}}
 		},
 		Progress: time.Now,
 	})
@@ -81,7 +83,8 @@ func TestStatusTellsPeople(t *testing.T) {
 		"validator": {"validator    finney, subnet 30, UID 7, 5Fhot", "ready        yes", "ALARM        no_permit, raised 1h0m0s ago: stake 3", "docs/runbook.md#no_permit",
 			"block 5000, 4s ago; finalised 4997; wss://a answers", "epoch 13; last update in block 4900, 100 blocks ago", "revealed at block 5100",
 			"39, of 40 connections", "100 held, 90 stored, 3 duplicates, 7 rejected", "60 known, 2 begun and without a result", "files answered 1m0s ago",
-			"games is degraded: evil ?[2Jfeed", "3072 MiB free"},
+			"games is degraded: evil ?[2Jfeed", "3072 MiB free",
+			"falls        built again 2 times, last: fsync failed", "recording    ENDED EARLY at 5 MiB in /rec/000001: no space"},
 		"miner": {"39 in session of 3", "100 held, 11 submitted, 0 confirmed"},
 	} {
 		s := watched(t, role, yes())
@@ -112,7 +115,7 @@ func TestStatusTellsPrograms(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &got); err != nil || code != 0 {
 		t.Fatalf("exit %d, %v", code, err)
 	}
-	if got.Address != s.Addr().String() || got.Ready.OK || got.Ready.Reasons[0].Code != web.ReasonChain || got.Stats.Chain.Head != 5000 || len(got.Stats.Alarms) != 1 {
+	if got.Address != s.Addr().String() || got.Ready.OK || got.Ready.Reasons[0].Code != "chain_head_fresh" || got.Stats.Chain.Head != 5000 || len(got.Stats.Alarms) != 1 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -188,6 +191,11 @@ func TestStatusFindsTheNode(t *testing.T) {
 		t.Errorf("by its address as a page: exit %d, %s", code, errs)
 	}
 	put(filepath.Join(home, ".bettensor", "finney", "30", "miner-5Gother"), web.Ports{Role: "miner", Hotkey: "5Gother", HTTP: nobody(t)})
+	for want, name := range map[string]role{"5Fhot": forValidator, "5Gother": forMiner} { // each is judged alone: order cannot matter
+		if p, err := findNode(cli.NewContext(cli.NewApp(), flag.NewFlagSet("", flag.ContinueOnError), nil), name); err != nil || p.Hotkey != want {
+			t.Errorf("the only %s: %+v, %v", name, p, err)
+		}
+	}
 	if code, _, errs := statusOf(t); code != int(Usage) || !strings.Contains(errs, "miner 5Gother: --http.listen") || !strings.Contains(errs, "validator 5Fhot") {
 		t.Errorf("one of two: exit %d, %s", code, errs)
 	}

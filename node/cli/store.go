@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"bettensor/node/bet"
+	"bettensor/node/chain/wallet"
 	"bettensor/node/ledger"
 	"bettensor/store"
 )
@@ -95,8 +96,8 @@ func storeErrorIn(c *cli.Context, dir string, err error) error {
 	if err == nil {
 		return nil
 	}
-	verify := "bettensor store verify --dir " + shellWord(dir)
-	restore := "bettensor store restore --dir " + shellWord(dir) + " BACKUP"
+	verify := "bettensor store verify --dir " + wallet.ShellWord(dir)
+	restore := "bettensor store restore --dir " + wallet.ShellWord(dir) + " BACKUP"
 	var newer store.ErrNewer
 	var lost store.ErrLostRows
 	var none store.ErrNoStore
@@ -106,7 +107,7 @@ func storeErrorIn(c *cli.Context, dir string, err error) error {
 		case "verify":
 			return &ExitError{Validation, err, restore}
 		case "restore": // the backup is what is wrong
-			return &ExitError{Validation, err, "bettensor store verify --dir " + shellWord(c.Args().First())}
+			return &ExitError{Validation, err, "bettensor store verify --dir " + wallet.ShellWord(c.Args().First())}
 		}
 		return &ExitError{Validation, err, verify}
 	case errors.As(err, &newer):

@@ -69,7 +69,7 @@ func weightsShow(c *cli.Context) error {
 
 // askWeights asks the node that runs.
 func askWeights(c *cli.Context) (s weightsSource, err error) {
-	found, err := findNode(c)
+	found, err := findNode(c, forValidator)
 	if err != nil {
 		return s, err
 	}

@@ -95,12 +95,3 @@ func TestWeightsShow(t *testing.T) {
 		t.Errorf("exit %d, %v, %+v, %s", code, err, s, errs)
 	}
 }
-
-// TestShellWord: what a `try:` line names can be typed as it stands.
-func TestShellWord(t *testing.T) {
-	for in, want := range map[string]string{"/a/b-c_1.d": "/a/b-c_1.d", "": "''", "a b": "'a b'", "it's": `'it'\''s'`, "$(x)": "'$(x)'", "ü": "'ü'"} {
-		if got := shellWord(in); got != want {
-			t.Errorf("%q as %s, want %s", in, got, want)
-		}
-	}
-}

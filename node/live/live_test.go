@@ -9,6 +9,7 @@ import (
 	randv2 "math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -199,8 +200,12 @@ func stored(t *testing.T, n *Node) int {
 	return <-held
 }
 
+func allMet(reasons []Reason) bool {
+	return !slices.ContainsFunc(reasons, func(r Reason) bool { return !r.Met })
+}
+
 func ready(t testing.TB, n *Node) bool {
-	return AllMet(n.Ready())
+	return allMet(n.Ready())
 }
 
 func TestNodesOnLoopback(t *testing.T) {
@@ -416,7 +421,7 @@ func TestALoopThatStandsIsNoticed(t *testing.T) {
 	v.pulse.mu.Lock()
 	v.pulse.last.At = v.pulse.last.At.Add(-2 * loopStands)
 	v.pulse.mu.Unlock()
-	if got := v.Ready(); AllMet(got) || got[1].Met || got[1].Condition != LoopTurns {
+	if got := v.Ready(); allMet(got) || got[1].Met || got[1].Condition != LoopTurns {
 		t.Errorf("a node whose loop stands says %+v", got)
 	}
 	close(goOn)

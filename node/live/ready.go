@@ -12,7 +12,7 @@ type Condition string
 
 // The node's own conditions. Options.Checks adds others, ChainHeadFresh above all.
 const (
-	StoreOpen      Condition = "store_open"        // the store is open and takes what is written
+	StoreOpen      Condition = node.ConditionStore // the store is open and takes what is written
 	LoopTurns      Condition = "loop_turns"        // the loop answered within loopStands
 	ChainSynced    Condition = "chain_synced"      // a metagraph was read, and the last read succeeded
 	Registered     Condition = "registered"        // the hotkey has a slot in it
@@ -101,14 +101,4 @@ func figures(s node.Stats, name string) node.ServiceStats {
 		}
 	}
 	return node.ServiceStats{}
-}
-
-// AllMet says whether every condition holds.
-func AllMet(reasons []Reason) bool {
-	for _, r := range reasons {
-		if !r.Met {
-			return false
-		}
-	}
-	return true
 }

@@ -157,10 +157,20 @@ func (r *recording) flush() {
 	if r == nil || r.closed {
 		return
 	}
-	if err := r.rec.Flush(); err != nil && !r.told {
-		r.told = true
-		r.log.Error("recording ended early", "dir", r.dir, "err", err, "code", "recording_failed", "fix", "free space there and restart with --record", "runbook", "docs/runbook.md#disk_low")
+	r.tell(r.rec.Flush())
+}
+
+// tell logs once why the recording has ended early.
+func (r *recording) tell(err error) {
+	if err == nil || r.told {
+		return
 	}
+	r.told = true
+	fix := "free space there and restart the node with --record"
+	if errors.Is(err, ErrRecordingFull) {
+		fix = "nothing where it is long enough; else restart the node, which begins the next one"
+	}
+	r.log.Error("recording ended early", "dir", r.dir, "err", err, "code", "recording_failed", "fix", fix, "runbook", "docs/runbook.md#disk_low")
 }
 
 func (r *recording) stats() *RecordingStats {
@@ -185,9 +195,7 @@ func (r *recording) close() {
 	if r.f != nil {
 		err = errors.Join(err, r.f.Sync(), r.f.Close())
 	}
-	if err != nil && !r.told {
-		r.log.Error("recording ended early", "dir", r.dir, "err", err, "code", "recording_failed", "fix", "free space there", "runbook", "docs/runbook.md#disk_low")
-	}
+	r.tell(err)
 }
 
 func (r *recording) rotate() error {
@@ -280,7 +288,7 @@ type blocks struct {
 	f       *os.File
 	r       *bufio.Reader
 	at      int64 // in the segment
-	ended   error // io.EOF at a clean end, sched.ErrTruncated in the middle of a block, or damage
+	ended   error // io.EOF at the end of what there is, also in the middle of its last block, or damage
 
 	events     [][]byte // read ahead
 	signatures [][]byte
@@ -342,7 +350,7 @@ func (b *blocks) read() error {
 			b.f, b.r, b.at = f, bufio.NewReaderSize(f, 1<<16), 0
 		}
 		var head [blockHead]byte
-		n, err := io.ReadFull(b.r, head[:])
+		_, err := io.ReadFull(b.r, head[:])
 		if err == io.EOF {
 			if err := b.f.Close(); err != nil {
 				return err
@@ -351,15 +359,15 @@ func (b *blocks) read() error {
 			continue
 		}
 		if err != nil {
-			return b.short(n, err)
+			return b.short(err)
 		}
 		kind, size := head[0], binary.LittleEndian.Uint32(head[1:])
 		if size > maxBlock || kind != blockEvents && kind != blockSignature {
 			return b.damaged("no block")
 		}
 		data := make([]byte, size)
-		if n, err = io.ReadFull(b.r, data); err != nil {
-			return b.short(n, err)
+		if _, err = io.ReadFull(b.r, data); err != nil {
+			return b.short(err)
 		}
 		if blockSum(kind, data) != binary.LittleEndian.Uint32(head[5:]) {
 			return b.damaged("wrong checksum")
@@ -384,7 +392,7 @@ func (b *blocks) last() error {
 
 // short is a block that is not all there: the end of what a killed process left,
 // or, where another segment follows, damage.
-func (b *blocks) short(_ int, err error) error {
+func (b *blocks) short(err error) error {
 	if err != io.ErrUnexpectedEOF && err != io.EOF {
 		return err
 	}

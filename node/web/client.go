@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"time"
 )
 
 const (
@@ -16,8 +15,6 @@ const (
 	maxAnswer = 16 << 20
 	// askTimeout of one question; the node has snapshotTimeout to answer.
 	askTimeout = 2 * snapshotTimeout
-	// askAgain is how often a node is asked whether it is ready.
-	askAgain = 200 * time.Millisecond
 )
 
 // ErrNobody says that nobody listens at a node's address.
@@ -56,40 +53,13 @@ func (c Client) Ready(ctx context.Context) (h Health, err error) {
 	if err != nil {
 		return h, err
 	}
-	if err := json.Unmarshal(body, &h); err != nil || code != http.StatusOK && code != http.StatusServiceUnavailable {
-		return Health{}, fmt.Errorf("ask %s: not a node's answer: status %d, %w", c.Address, code, err)
+	if code != http.StatusOK && code != http.StatusServiceUnavailable {
+		return h, fmt.Errorf("ask %s: not a node's answer: status %d", c.Address, code)
+	}
+	if err := json.Unmarshal(body, &h); err != nil {
+		return Health{}, fmt.Errorf("ask %s: not a node's answer: %w", c.Address, err)
 	}
 	return h, nil
-}
-
-// WaitReady asks until the node is ready or the time is over. Then it returns
-// the last answer, with context.DeadlineExceeded, or ErrNobody where there never
-// was one.
-func (c Client) WaitReady(ctx context.Context, limit time.Duration) (last Health, err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	tick := time.NewTicker(askAgain)
-	defer tick.Stop()
-	answered, why := false, ErrNobody
-	for {
-		h, err := c.Ready(ctx)
-		switch {
-		case err == nil && h.OK:
-			return h, nil
-		case err == nil:
-			last, answered = h, true
-		case ctx.Err() == nil:
-			why = err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			if answered {
-				return last, ctx.Err()
-			}
-			return last, why
-		}
-	}
 }
 
 // ask gets a path. A connection that is refused, or nothing there, is ErrNobody.

@@ -1,13 +1,11 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestClientOfSomethingElse: what listens there may be no node, and must neither
@@ -42,26 +40,12 @@ func TestClientOfSomethingElse(t *testing.T) {
 		if _, err := client.Stats(t.Context()); err == nil || !strings.Contains(err.Error(), c.says) || errors.Is(err, ErrNobody) {
 			t.Errorf("%s: %v", c.name, err)
 		}
+		if _, err := client.Ready(t.Context()); err != nil && strings.Contains(err.Error(), "%!") {
+			t.Errorf("%s: %v", c.name, err)
+		}
 		s.Close()
 	}
 	if _, err := (Client{Address: "no port"}).Ready(t.Context()); err == nil {
 		t.Error("an address that is none")
-	}
-}
-
-func TestClientWaitsForWhoIsNotThereYet(t *testing.T) {
-	f := running()
-	f.against = []Reason{{ReasonRegistered, "no slot"}}
-	s := begin(t, f)
-	client := Client{Address: s.Addr().String()}
-	h, err := client.WaitReady(t.Context(), 250*time.Millisecond)
-	if !errors.Is(err, context.DeadlineExceeded) || len(h.Reasons) != 1 || h.Reasons[0].Code != ReasonRegistered {
-		t.Errorf("%+v, %v", h, err)
-	}
-	gone := httptest.NewServer(http.NotFoundHandler())
-	address := strings.TrimPrefix(gone.URL, "http://")
-	gone.Close()
-	if _, err := (Client{Address: address}).WaitReady(t.Context(), 250*time.Millisecond); !errors.Is(err, ErrNobody) {
-		t.Errorf("nobody: %v", err)
 	}
 }

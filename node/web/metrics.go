@@ -235,6 +235,8 @@ var allSeries = []series{
 				}
 			}
 		}},
+	{name: "node_falls_total", help: "How often the node went down and was built again.", kind: counter,
+		of: func(s *Snapshot, emit emitter) { emit(float64(s.Falls)) }},
 	{name: "events_total", help: "Events published by the services, by topic.", kind: counter, labels: []string{"topic"},
 		of: func(s *Snapshot, emit emitter) {
 			if s.Node != nil {

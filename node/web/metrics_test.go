@@ -145,7 +145,6 @@ func TestMetricsAreMadeOfTheSnapshot(t *testing.T) {
 		`connections{transport="websocket"}`:                                        40,
 		`queue_length{queue="frames"}`:                                              2,
 		`queue_dropped_total{queue="frames"}`:                                       5,
-		`queue_dropped_total{queue="outbound"}`:                                     1,
 		`feed_age_seconds{feed="odds_api"}`:                                         90,
 		`feed_quota_remaining{feed="odds_api"}`:                                     412,
 		`games_unsettled{age="3h"}`:                                                 4,
@@ -203,7 +202,7 @@ func TestSlotsAreSeriesOnlyOnRequest(t *testing.T) {
 
 func TestMetricsOfASilentLoop(t *testing.T) {
 	f := running()
-	f.err, f.against = errSilent, []Reason{{ReasonChain, "x"}}
+	f.err, f.against = errSilent, []Reason{{"chain_head_fresh", "x"}}
 	got := scraped(t, begin(t, f))
 	if got.values["bettensor_up"] != 0 || got.values["bettensor_ready"] != 0 || got.kinds["bettensor_up"] == "" || got.kinds["go_goroutines"] == "" {
 		t.Errorf("up %v, ready %v", got.values["bettensor_up"], got.values["bettensor_ready"])
@@ -218,7 +217,7 @@ func TestSeriesAreBounded(t *testing.T) {
 	for i := range 3 * maxSeries {
 		f.snap.Chain.Requests = append(f.snap.Chain.Requests, Requests{fmt.Sprint("m", i), "ok\xff", 1})
 	}
-	f.snap.Queues = append(f.snap.Queues, f.snap.Queues...) // twice the same is told once
+	f.snap.Feeds = append(f.snap.Feeds, f.snap.Feeds...) // twice the same is told once
 	s := begin(t, f)
 	for range 2 {
 		n := 0

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -57,12 +58,14 @@ func ReadPorts(dir string) (Ports, error) {
 		return Ports{}, fmt.Errorf("read ports: %w", err)
 	}
 	defer f.Close()
-	data := make([]byte, maxPorts+1)
-	n, err := f.Read(data)
-	if err != nil || n > maxPorts {
-		return Ports{}, fmt.Errorf("read ports of %s: %d bytes, %w", dir, n, err)
+	data, err := io.ReadAll(io.LimitReader(f, maxPorts+1))
+	switch {
+	case err != nil:
+		return Ports{}, fmt.Errorf("read ports of %s: %w", dir, err)
+	case len(data) > maxPorts:
+		return Ports{}, fmt.Errorf("read ports of %s: more than %d bytes", dir, maxPorts)
 	}
-	return decodePorts(data[:n])
+	return decodePorts(data)
 }
 
 func decodePorts(data []byte) (p Ports, err error) {

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"bettensor/node"
+	"bettensor/node/chain"
 )
 
 // Limits of the listener. It is for a browser, a scraper and a supervisor.
@@ -119,7 +120,7 @@ func New(o Options, src Source) (*Server, error) {
 		host = "127.0.0.1"
 	}
 	o.Listen = net.JoinHostPort(host, port)
-	if !o.AllowRemote && !loopback(host) {
+	if !o.AllowRemote && !chain.Loopback(host) {
 		return nil, fmt.Errorf("http.listen %q: %w: it would show all figures and profiles to whoever reaches it; listen at 127.0.0.1 and use a tunnel or a proxy, or say --http.allow_remote",
 			o.Listen, ErrRemote)
 	}
@@ -128,14 +129,6 @@ func New(o Options, src Source) (*Server, error) {
 	s.metrics = newMetrics(s)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	a, err := netip.ParseAddr(host)
-	return err == nil && a.Unmap().IsLoopback()
 }
 
 // Start binds the address and serves on goroutines of its own.
@@ -157,7 +150,7 @@ func (s *Server) Start() error {
 	}
 	s.work.Go(func() {
 		if err := s.server.Serve(&bounded{Listener: ln}); !errors.Is(err, http.ErrServerClosed) {
-			s.o.Log.Error("the page, health and metrics are gone", "code", "page_gone", "err", err, "fix", "restart the node", "runbook", node.AlarmLoopStalled.Runbook())
+			s.o.Log.Error("the page, health and metrics are gone", "code", "page_gone", "err", err, "fix", "restart the node", "runbook", "docs/runbook.md#page_gone")
 		}
 	})
 	s.work.Go(s.watch)
@@ -180,8 +173,9 @@ func (s *Server) URL() string {
 	return "http://" + s.ln.Addr().String() + "/"
 }
 
-// Stop takes no more requests, ends those under way, and waits for all
-// goroutines as long as ctx allows.
+// Stop takes no more requests and waits for those under way as long as ctx
+// allows, then closes their connections. It returns when the server's own
+// goroutines have ended, which all of that makes them do.
 func (s *Server) Stop(ctx context.Context) error {
 	s.cancel()
 	var err error

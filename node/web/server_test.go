@@ -158,8 +158,8 @@ func TestHealthFollowsTheLoop(t *testing.T) {
 	}{
 		{"alive", func(f *fake) {}, "/healthz", 200, Health{true, []Reason{}}},
 		{"ready", func(f *fake) {}, "/readyz", 200, Health{true, []Reason{}}},
-		{"not ready", func(f *fake) { f.against = []Reason{{ReasonChain, "no block for 40 s"}} }, "/readyz", 503,
-			Health{false, []Reason{{ReasonChain, "no block for 40 s"}}}},
+		{"not ready", func(f *fake) { f.against = []Reason{{"chain_head_fresh", "no block for 40 s"}} }, "/readyz", 503,
+			Health{false, []Reason{{"chain_head_fresh", "no block for 40 s"}}}},
 		{"not ready is not dead", func(f *fake) {}, "/healthz", 200, Health{true, []Reason{}}},
 		{"loading is not dead", func(f *fake) { f.at = time.Time{} }, "/healthz", 200, Health{true, []Reason{}}},
 		{"a loop that stands", func(f *fake) { f.at = time.Now().Add(-2 * time.Minute) }, "/healthz", 503, Health{false, []Reason{{reasonStalled, "the loop has made no progress for 2m0s"}}}},
@@ -380,7 +380,7 @@ func TestEdgeAlarms(t *testing.T) {
 			f.snap.Feeds = []Feed{{Name: "a"}, {Name: "b", Refused: true, LastError: "DEACTIVATED_KEY"}, {Name: "c", QuotaShort: true}}
 		}, "[feed_quota feed_refused]"},
 		{"feeds in order", func(f *fake) { f.snap.Feeds = []Feed{{Name: "a"}} }, "[]"},
-		{"store closed", func(f *fake) { f.against = []Reason{{ReasonChain, "x"}, {ReasonStore, "fsync failed"}} }, "[store_failed]"},
+		{"store closed", func(f *fake) { f.against = []Reason{{"chain_head_fresh", "x"}, {node.ConditionStore, "fsync failed"}} }, "[store_failed]"},
 		{"store open", func(f *fake) { f.against = nil }, "[]"},
 		{"loop stands and is silent", func(f *fake) { f.at, f.err = time.Now().Add(-time.Hour), errSilent }, "[loop_stalled]"},
 		{"loop turns", func(f *fake) { f.at, f.err = time.Now(), nil }, "[]"},

@@ -32,22 +32,9 @@ type Reason struct {
 	Why  string `json:"why"`
 }
 
-// Reasons that supervisors may look for. Each names what is not so. A source may
-// have others.
-const (
-	// ReasonLoading: the store is being read.
-	ReasonLoading = "loading"
-	// ReasonStore: the store is not open.
-	ReasonStore = "store_open"
-	// ReasonChain: the head of the chain is not known, or old.
-	ReasonChain = "chain_head_fresh"
-	// ReasonRegistered: the hotkey has no slot in the subnet.
-	ReasonRegistered = "registered"
-	// ReasonFeed: the games feed has not answered, or not for long.
-	ReasonFeed = "feed_fresh"
-	// ReasonReached: a miner has no session with any validator, and none polls it.
-	ReasonReached = "validator_reached"
-)
+// ReasonLoading: the store is being read, and there is no node yet that could
+// say more. All other reasons are the source's.
+const ReasonLoading = "loading"
 
 // Snapshot is what a node is doing at one instant. It is the JSON of /stats,
 // held stable: fields may be added. What a node does not have, or does not know
@@ -68,11 +55,16 @@ type Snapshot struct {
 	Feeds   []Feed        `json:"feeds,omitempty"`
 	Store   *Store        `json:"store,omitempty"`
 	Clock   *Clock        `json:"clock,omitempty"`
-	Queues  []Queue       `json:"queues,omitempty"`
 	Node    *node.Stats   `json:"node,omitempty"`
 	Totals  []node.Totals `json:"totals,omitempty"` // since the store was made
 	// Miner is how a miner stands; nil for a validator.
 	Miner *node.MinerReport `json:"miner,omitempty"`
+	// Falls is how often the node went down and was built again, LastFall why it
+	// last did.
+	Falls    uint64 `json:"falls"`
+	LastFall string `json:"last_fall,omitempty"`
+	// Recording is what is written of the node; nil where nothing is.
+	Recording *Recording `json:"recording,omitempty"`
 	// Alarms are all that are raised: the loop's, the source's and this package's.
 	Alarms []node.Alarm `json:"alarms"`
 }
@@ -97,10 +89,12 @@ type Chain struct {
 	Requests  []Requests `json:"requests,omitempty"`
 	Took      Histogram  `json:"request_seconds,omitzero"`
 	LastError string     `json:"last_error,omitempty"`
+	// Counts are all else the client counts.
+	Counts node.Counts `json:"counts,omitempty"`
 }
 
-// Requests counts requests of a kind that ended in a way: ok, refused, timeout,
-// unknown, error.
+// Requests counts requests of a kind that ended in a way: ok, refused (by the
+// endpoint), timeout, lost.
 type Requests struct {
 	Method  string `json:"method"`
 	Outcome string `json:"outcome"`
@@ -136,13 +130,21 @@ type Feed struct {
 	LastError string      `json:"last_error,omitempty"`
 	// ClockOffset is our clock less the provider's; nil where it does not tell.
 	ClockOffset *time.Duration `json:"clock_offset_ns,omitempty"`
+	// Counts are all else the feed counts.
+	Counts node.Counts `json:"counts,omitempty"`
 }
 
 // Store is the disk.
 type Store struct {
+	Dir  string `json:"dir"`
+	Free uint64 `json:"free_bytes"` // to us, on the disk that holds it
+}
+
+// Recording is what is written of a node, to be replayed.
+type Recording struct {
 	Dir   string `json:"dir"`
-	Free  uint64 `json:"free_bytes"` // to us, on the disk that holds it
-	Bytes uint64 `json:"bytes,omitempty"`
+	Bytes uint64 `json:"bytes"`           // written so far, the copy of the store aside
+	Error string `json:"error,omitempty"` // why nothing more is written
 }
 
 // Clock is our clock against others'.
@@ -153,9 +155,9 @@ type Clock struct {
 
 // Queue is something that waits. Its name is of a fixed set.
 type Queue struct {
-	Name    string `json:"name"`
-	Length  uint64 `json:"length"`
-	Dropped uint64 `json:"dropped"`
+	Name    string
+	Length  uint64
+	Dropped uint64
 }
 
 // Histogram is a distribution of durations in seconds. Counts[i] are those above
@@ -195,17 +197,16 @@ func (s *Snapshot) weights() *node.WeightsReport {
 	return s.Node.Service("weights").Weights
 }
 
-// queues are the source's, and those that the core's figures hold.
+// queues are those that the core's figures hold.
 func (s *Snapshot) queues() []Queue {
-	out := slices.Clone(s.Queues)
 	if s.Node == nil {
-		return out
+		return nil
 	}
 	c := s.Node.Service("core").Counts
 	waiting, _ := c.Get("frames_waiting")
 	shed, _ := c.Get("frames_shed")
 	pending, _ := c.Get("commits_pending")
-	return append(out, Queue{"frames", waiting, shed}, Queue{"commits", pending, 0})
+	return []Queue{{"frames", waiting, shed}, {"commits", pending, 0}}
 }
 
 // withAlarms adds alarms that s does not hold, in order of their codes.

@@ -64,7 +64,7 @@ func TestSystemdIsTold(t *testing.T) {
 	}
 
 	// The loop turns, but nothing stands against it only once the chain is there.
-	f.set(func(f *fake) { f.at, f.against = time.Now(), []Reason{{ReasonChain, "no block\nyet"}} })
+	f.set(func(f *fake) { f.at, f.against = time.Now(), []Reason{{"chain_head_fresh", "no block\nyet"}} })
 	s.hears("STATUS=not ready: chain_head_fresh, no block yet; block 5000; epoch 13; weights of block 4900; alarm no_permit")
 	if s.heard("READY=1") || s.heard("WATCHDOG=1") {
 		t.Errorf("ready without a chain: %q", s.seen)
@@ -96,7 +96,7 @@ func TestWatchdogIsFedByProgressAlone(t *testing.T) {
 	if !has("WATCHDOG=1") || has("WATCHDOG=1") {
 		t.Fatal("one step is worth one line")
 	}
-	f.against, f.at = []Reason{{ReasonChain, "gone"}}, f.at.Add(1)
+	f.against, f.at = []Reason{{"chain_head_fresh", "gone"}}, f.at.Add(1)
 	if !has("WATCHDOG=1") {
 		t.Fatal("a node that is not ready is not dead")
 	}

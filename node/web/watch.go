@@ -39,7 +39,7 @@ func (s *Server) judge() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.alarms.Set(node.AlarmLoopStalled, stalled, fmt.Sprintf("no progress for %v", idle.Round(time.Second)))
-	if i := slices.IndexFunc(against, func(r Reason) bool { return r.Code == ReasonStore }); i >= 0 {
+	if i := slices.IndexFunc(against, func(r Reason) bool { return r.Code == node.ConditionStore }); i >= 0 {
 		s.alarms.Raise(node.AlarmStoreFailed, against[i].Why)
 	} else {
 		s.alarms.Clear(node.AlarmStoreFailed)

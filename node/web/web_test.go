@@ -80,10 +80,9 @@ func whole() Snapshot {
 			Requests: []Requests{{"state_call", "ok", 90}, {"author_submit", "refused", 2}}, Took: Durations(&took)},
 		Sockets: &Sockets{Address: "0.0.0.0:8091", Connections: node.Counts{{Name: "websocket", Value: 40}, {Name: "http", Value: 3}},
 			Signatures: node.Counts{{Name: "ok", Value: 700}, {Name: "bad", Value: 9}}, Replays: 4},
-		Feeds:  []Feed{{Name: "odds_api", Good: at.Add(-90 * time.Second), QuotaLeft: &left, Requests: node.Counts{{Name: "ok", Value: 30}}}},
-		Store:  &Store{Dir: "/var/lib/x", Free: 8 << 30},
-		Clock:  &Clock{Offset: -15 * time.Millisecond},
-		Queues: []Queue{{"outbound", 3, 1}},
+		Feeds: []Feed{{Name: "odds_api", Good: at.Add(-90 * time.Second), QuotaLeft: &left, Requests: node.Counts{{Name: "ok", Value: 30}}}},
+		Store: &Store{Dir: "/var/lib/x", Free: 8 << 30},
+		Clock: &Clock{Offset: -15 * time.Millisecond},
 		Node: &node.Stats{At: at,
 			Services: []node.ServiceStats{
 				{Name: "games", State: "ok", Counts: node.Counts{{Name: "known", Value: 60}, {Name: "unsettled_3h", Value: 4}, {Name: "unsettled_1d", Value: 0}, {Name: "unsettled_older", Value: 1}}},

@@ -213,7 +213,7 @@ func TestDoctorOfBrokenSetUps(t *testing.T) {
 	defer page.Close()
 	clockFile := func(genesis [32]byte) string {
 		now := time.Now().UnixNano()
-		b, err := json.Marshal(ClockFile{1, "0x" + hex.EncodeToString(genesis[:]), now, now, 1})
+		b, err := json.Marshal(node.ClockFile{Version: 1, Genesis: "0x" + hex.EncodeToString(genesis[:]), WallOrigin: now, NodeOrigin: now, Speed: 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,7 +247,7 @@ func TestDoctorOfBrokenSetUps(t *testing.T) {
 		{"no permit in shadow", "validator", "permit", "warn", "", "", map[string]string{"wallet.hotkey": "late", "neuron.disable_set_weights": "true"}},
 		{"dead endpoint", "validator", "endpoint", "fail", dead, "chain info", map[string]string{"subtensor.chain_endpoint": dead}},
 		{"one of two dead", "validator", "endpoint", "fail", dead, "chain info", map[string]string{"subtensor.chain_endpoint": p.endpoint + "," + dead}},
-		{"other genesis", "validator", "endpoint", "fail", "genesis", "another --subtensor.chain_endpoint", map[string]string{"clock.file": clockFile([32]byte{7})}},
+		{"other genesis", "validator", "endpoint", "fail", "genesis", "give the clock.json of the local network at this endpoint", map[string]string{"clock.file": clockFile([32]byte{7})}},
 		{"two chains", "validator", "endpoint", "fail", "another chain", "one chain only", map[string]string{"subtensor.chain_endpoint": p.endpoint + ",ws://" + ahead.Addr()}},
 		{"no such subnet", "validator", "subnet", "fail", "subnet 31", "--netuid", map[string]string{"netuid": "31"}},
 		{"axon port taken", "validator", "axon port", "fail", "is taken", "ss -ltnp", map[string]string{"axon.port": p.inUse}},
@@ -255,7 +255,7 @@ func TestDoctorOfBrokenSetUps(t *testing.T) {
 		{"bad feed key", "validator", "feed", "fail", "feed_key", "--feed.key_file", map[string]string{"feed.key_file": p.file("other-key", "other", 0o600)}},
 		{"no feed", "validator", "feed", "fail", "", "--feed.url", map[string]string{"feed.url": page.URL, "feed.key_file": p.keyFile}},
 		{"chain of the future", "validator", "clock", "fail", "our clock is right", "--clock.file", map[string]string{"subtensor.chain_endpoint": "ws://" + ahead.Addr()}},
-		{"clock behind", "miner", "clock", "fail", "our clock is behind", "timedatectl", map[string]string{"subtensor.chain_endpoint": "ws://" + ahead.Addr()}},
+		{"clock behind, or a network that runs fast", "miner", "clock", "fail", "of the future", "give --clock.file DIR/clock.json of the local network, which runs faster; if it does not: timedatectl", map[string]string{"subtensor.chain_endpoint": "ws://" + ahead.Addr()}},
 		{"clock ahead", "miner", "clock", "fail", "our clock is ahead", "timedatectl", map[string]string{"subtensor.chain_endpoint": "ws://" + behind.Addr()}},
 		{"old blocks", "validator", "clock", "fail", "the block is old", "--subtensor.chain_endpoint", map[string]string{"subtensor.chain_endpoint": "ws://" + behind.Addr()}},
 		{"directory in the way", "validator", "disk", "fail", "a file is in its way", "--store.dir", map[string]string{"store.dir": filepath.Join(p.keyFile, "x", "store")}},

@@ -1,11 +1,3 @@
-// Package localnet is a subnet on one machine, on real loopback sockets and in
-// (perhaps accelerated) real time: the world of the simulator served to clients
-// that know nothing of it.
-//
-// Read localnet.go for how it starts and ends, games.go for the games feed,
-// relay.go and churn.go for lines that break, books.go for what both sides must
-// have in their books at the end, load.go for how much one validator takes; the
-// chain's endpoint is localnet/rpc. The command is in sim/cli.
 package localnet
 
 import (

@@ -1,3 +1,11 @@
+// Package localnet is a subnet on one machine, on real loopback sockets and in
+// (perhaps accelerated) real time: the world of the simulator served to clients
+// that know nothing of it.
+//
+// Read localnet.go for how it starts and ends, games.go for the games feed,
+// relay.go and churn.go for lines that break, books.go for what both sides must
+// have in their books at the end, load.go for how much one validator takes; the
+// chain's endpoint is localnet/rpc. The command is in sim/cli.
 package localnet
 
 import (
@@ -118,16 +126,6 @@ type NodePorts struct {
 	HTTP string `json:"http"`
 }
 
-// ClockFile is what DIR/clock.json holds: the node's time is node origin +
-// speed × (wall − wall origin).
-type ClockFile struct {
-	Version    int     `json:"version"`
-	Genesis    string  `json:"genesis"`
-	WallOrigin int64   `json:"wall_origin_unix_ns"`
-	NodeOrigin int64   `json:"node_origin_unix_ns"`
-	Speed      float64 `json:"speed"`
-}
-
 // Start makes keys, chain and games, starts the nodes, and returns when heads flow,
 // the feed answers and every node that runs here listens. It waits for no node's
 // readiness.
@@ -215,7 +213,7 @@ func (n *Network) start(ctx context.Context) error {
 		return err
 	}
 	hash := n.chain.Genesis()
-	err = writeFile(filepath.Join(n.o.Dir, "clock.json"), ClockFile{Version: 1, Genesis: "0x" + hex.EncodeToString(hash[:]),
+	err = writeFile(filepath.Join(n.o.Dir, "clock.json"), node.ClockFile{Version: 1, Genesis: "0x" + hex.EncodeToString(hash[:]),
 		WallOrigin: n.clock.Wall.UnixNano(), NodeOrigin: n.clock.Node.UnixNano(), Speed: n.o.Speed})
 	if err != nil {
 		return err
@@ -260,7 +258,7 @@ func (n *Network) now() time.Time { return n.clock.At(time.Now()) }
 // called like them and is not theirs is left alone.
 func (n *Network) ranBefore() (bool, error) {
 	b, err := os.ReadFile(filepath.Join(n.o.Dir, "clock.json"))
-	var c ClockFile
+	var c node.ClockFile
 	if err == nil && json.Unmarshal(b, &c) == nil && c.Version == 1 && c.Genesis != "" {
 		return true, nil
 	}
@@ -443,9 +441,6 @@ func (n *Network) RPC() string { return "ws://" + n.chain.Addr() }
 // Feed is what --feed.url takes.
 func (n *Network) Feed() string { return n.games.URL() }
 
-// Chain is the endpoint itself, for tests that disturb it.
-func (n *Network) Chain() *rpc.Server { return n.chain }
-
 // weightsOf are the weights that the chain holds of a hotkey; none where it has
 // no slot.
 func (n *Network) weightsOf(h chain.Hotkey) (w chain.Weights) {
@@ -488,7 +483,7 @@ func (n *Network) launch(ctx context.Context, r *runner) (err error) {
 func (n *Network) run(ctx context.Context, args []string, log io.Writer) error {
 	app := &cli.App{Name: "bettensor", Version: n.o.Version, Writer: log, ErrWriter: log, DisableSliceFlagSeparator: true,
 		Commands: []*cli.Command{node.Validator(), node.Miner()}}
-	node.Prepare(app, nil)
+	node.Inside(app)
 	err := app.RunContext(ctx, node.Arrange(app, append([]string{app.Name}, args...)))
 	if err != nil {
 		fmt.Fprintln(log, err)

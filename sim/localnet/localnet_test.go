@@ -18,6 +18,7 @@ import (
 	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/chain/wallet"
+	node "bettensor/node/cli"
 	"bettensor/sim/mockchain"
 
 	"github.com/google/go-cmp/cmp"
@@ -45,7 +46,7 @@ func (n *Network) metagraph() (m *chain.Metagraph) {
 // did not write expect them, whatever runs here.
 func TestWhatClientsFind(t *testing.T) {
 	n := begin(t, Options{Speed: 60})
-	var clock ClockFile
+	var clock node.ClockFile
 	readJSON(t, filepath.Join(n.o.Dir, "clock.json"), &clock)
 	genesis := n.chain.Genesis()
 	if clock.Version != 1 || clock.Genesis != "0x"+hex.EncodeToString(genesis[:]) || clock.Speed != 60 {

@@ -27,9 +27,6 @@ type Reader struct {
 // NewReader reads b from its start.
 func NewReader(b []byte) *Reader { return &Reader{b: b} }
 
-// Err is the first failure, wrapping ErrForm, or nil.
-func (r *Reader) Err() error { return r.err }
-
 // Len is how many bytes are left.
 func (r *Reader) Len() int {
 	if r.err != nil {
@@ -38,7 +35,8 @@ func (r *Reader) Len() int {
 	return len(r.b) - r.off
 }
 
-// Done is Err, or an error where bytes are left over.
+// Done is the first failure, wrapping ErrForm, also where bytes are left over; or
+// nil.
 func (r *Reader) Done() error {
 	if r.err == nil && r.off < len(r.b) {
 		r.failf("%d bytes left over", len(r.b)-r.off)
@@ -207,12 +205,6 @@ func (r *Reader) Bytes() []byte { return r.Take(r.Count(1)) }
 
 // Text reads a string.
 func (r *Reader) Text() string { return string(r.Bytes()) }
-
-// Hash reads 32 bytes: a hash or a public key.
-func (r *Reader) Hash() (h [32]byte) {
-	copy(h[:], r.Take(32))
-	return h
-}
 
 // AppendCompact appends a compact number in its shortest form.
 func AppendCompact(dst []byte, v uint64) []byte {

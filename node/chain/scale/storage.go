@@ -3,7 +3,6 @@ package scale
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 
 	"github.com/cespare/xxhash/v2"
 	"golang.org/x/crypto/blake2b"
@@ -117,40 +116,6 @@ func (e *Entry) KeyTypes(m *Metadata) []TypeID {
 	return t.Items
 }
 
-// SplitKey takes a storage key apart into the map's keys in SCALE. Keys that a
-// hasher does not keep come back nil.
-func (e *Entry) SplitKey(m *Metadata, key []byte) ([][]byte, error) {
-	prefix := e.Prefix()
-	if len(key) < len(prefix) || !slices.Equal(key[:len(prefix)], prefix) {
-		return nil, fmt.Errorf("%w: key %x is none of %s", ErrForm, key, e.Name)
-	}
-	types := e.KeyTypes(m)
-	r := NewReader(key[len(prefix):])
-	parts := make([][]byte, 0, len(types))
-	for i, t := range types {
-		size, kept := e.Hashers[i].size()
-		hash := r.Take(size)
-		if !kept {
-			parts = append(parts, nil)
-			continue
-		}
-		at := r.off
-		m.Decode(t, r)
-		if r.err != nil {
-			break
-		}
-		part := r.b[at:r.off:r.off]
-		if got := e.Hashers[i].Append(nil, part); !slices.Equal(got[:size], hash) {
-			return nil, fmt.Errorf("%w: key %d of %s does not have the hash before it", ErrForm, i, e.Name)
-		}
-		parts = append(parts, part)
-	}
-	if err := r.Done(); err != nil {
-		return nil, fmt.Errorf("key of %s: %w", e.Name, err)
-	}
-	return parts, nil
-}
-
 // DecodeValue reads a storage value. nil bytes are an absent entry: its default,
 // or false where it has none.
 func (e *Entry) DecodeValue(m *Metadata, b []byte) (v Value, present bool, err error) {
@@ -168,21 +133,6 @@ func (e *Entry) DecodeValue(m *Metadata, b []byte) (v Value, present bool, err e
 		return nil, present, fmt.Errorf("value of %s: %w", e.Name, err)
 	}
 	return v, present || e.Modifier == Default, nil
-}
-
-// size is how many bytes of hash come first, and whether the key follows.
-func (h Hasher) size() (bytes int, kept bool) {
-	switch h {
-	case Blake2_128Concat:
-		return 16, true
-	case Twox64Concat:
-		return 8, true
-	case Identity:
-		return 0, true
-	case Blake2_256, Twox256:
-		return 32, false
-	}
-	return 16, false
 }
 
 // Append appends a key as h makes it part of a storage key.
@@ -205,7 +155,8 @@ func (h Hasher) Append(dst, key []byte) []byte {
 	case Twox256:
 		dst = appendTwox(dst, key, 4)
 	}
-	if _, kept := h.size(); kept {
+	switch h {
+	case Identity, Twox64Concat, Blake2_128Concat: // the key follows its hash
 		dst = append(dst, key...)
 	}
 	return dst

@@ -54,19 +54,6 @@ type Variant struct {
 	Fields Record
 }
 
-// Some is the value of an Option, and whether there is one. What is no Option
-// is its own value.
-func Some(v Value) (Value, bool) {
-	x, ok := v.(Variant)
-	switch {
-	case ok && x.Name == "None":
-		return nil, false
-	case ok && x.Name == "Some" && len(x.Fields) == 1:
-		return x.Fields[0].Value, true
-	}
-	return v, v != nil
-}
-
 // BitSequence is Len bits in whole words of the type's store.
 type BitSequence struct {
 	Len  int

@@ -114,7 +114,7 @@ func (c *Client) serve(url string) error {
 	}
 	c.mu.Lock()
 	c.session = s
-	c.status.Endpoint, c.status.Connections, c.status.LastChange = Redacted(url), c.status.Connections+1, s.since
+	c.status.Endpoint, c.status.Connections = Redacted(url), c.status.Connections+1
 	c.misses = 0
 	c.mu.Unlock()
 	c.announce()
@@ -653,7 +653,7 @@ func (c *Client) counted(ctx context.Context, method string, params []any, do fu
 		c.calls[key] = s
 	}
 	s.Count++
-	s.Seconds += time.Since(began).Seconds()
+	c.status.Took.add(time.Since(began))
 	c.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("%s: %w", key.method, err)

@@ -29,8 +29,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/netip"
+	"math/bits"
 	"net/url"
 	"slices"
 	"strings"
@@ -104,10 +103,9 @@ const (
 	maxOps = 32
 	// minStale: heads younger than this are never too old, however short blocks are.
 	minStale = 5 * time.Second
-	// staleBlocks and alarmBlocks are ages of the newest head in block times: the
-	// next endpoint is tried, and a person is told.
+	// staleBlocks is the age of the newest head in block times after which the next
+	// endpoint is tried.
 	staleBlocks = 3
-	alarmBlocks = 50
 	// readyTries of each endpoint, before Ready says that none answers.
 	readyTries = 2
 	// eraBlocks is how long an extrinsic of ours can be included.
@@ -165,7 +163,7 @@ func New(o Options) (*Client, error) {
 			}
 			return nil, fmt.Errorf("chain endpoint %s is no ws:// or wss:// URL", Redacted(e))
 		}
-		local = local && Loopback(e)
+		local = local && onLoopback(e)
 	}
 	if o.BlockTime <= 0 {
 		o.BlockTime = chain.BlockTime
@@ -274,33 +272,42 @@ type Health struct {
 	SpecVersion uint32      `json:"spec_version"`
 	Best        chain.Block `json:"best"`
 	Finalised   chain.Block `json:"finalised"`
-	HeadAt      time.Time   `json:"head_at"`      // when the newest head came, by the wall clock
-	HeadAge     float64     `json:"head_age"`     // seconds
-	Stale       bool        `json:"stale"`        // over 3 block times, and 5 s: the next endpoint is tried
-	Alarm       bool        `json:"alarm"`        // over 50 block times: a person should look
-	Connections uint64      `json:"connections"`  // made so far
-	Failures    uint64      `json:"failures"`     // endpoints that did not answer, or were refused
-	OldHeads    uint64      `json:"old_heads"`    // heads ignored because they were not newer
-	WildHeads   uint64      `json:"wild_heads"`   // heads ignored because they were too far above the finalised one
-	Dropped     uint64      `json:"dropped"`      // pushes that nobody took
-	Foreign     uint64      `json:"foreign"`      // extrinsics of our key that this client did not send
-	Error       string      `json:"error"`        // why the last endpoint was given up
-	LastChange  time.Time   `json:"last_change"`  // of endpoint
-	Calls       []CallStats `json:"calls"`        // by method, then outcome
-	Extrinsics  int         `json:"extrinsics"`   // in the journal: sent, and not final yet
-	Metadata    byte        `json:"metadata"`     // version of the metadata in use
-	Budget      float64     `json:"budget"`       // requests per second that are allowed, 0 for any
-	Subnet      uint16      `json:"netuid"`       //
-	BlockTime   float64     `json:"block_time"`   // seconds
-	MaxAge      float64     `json:"max_head_age"` // seconds after which a head is stale, 0 for never
+	HeadAt      time.Time   `json:"head_at"`     // when the newest head came, by the wall clock
+	Stale       bool        `json:"stale"`       // over 3 block times, and 5 s: the next endpoint is tried
+	Connections uint64      `json:"connections"` // made so far
+	Failures    uint64      `json:"failures"`    // endpoints that did not answer, or were refused
+	OldHeads    uint64      `json:"old_heads"`   // heads ignored because they were not newer
+	WildHeads   uint64      `json:"wild_heads"`  // heads ignored because they were too far above the finalised one
+	Dropped     uint64      `json:"dropped"`     // pushes that nobody took
+	Foreign     uint64      `json:"foreign"`     // extrinsics of our key that this client did not send
+	Error       string      `json:"error"`       // why the last endpoint was given up
+	Calls       []CallStats `json:"calls"`       // by method, then outcome
+	Took        Took        `json:"took"`        // of all calls
+	Extrinsics  int         `json:"extrinsics"`  // in the journal: sent, and not final yet
+	Metadata    byte        `json:"metadata"`    // version of the metadata in use
+	Budget      float64     `json:"budget"`      // requests per second that are allowed, 0 for any
+	BlockTime   float64     `json:"block_time"`  // seconds
 }
 
 // CallStats counts the calls of one method that ended one way.
 type CallStats struct {
-	Method  string  `json:"method"`
-	Outcome string  `json:"outcome"` // ok, refused (by the endpoint), timeout, lost
-	Count   uint64  `json:"count"`
-	Seconds float64 `json:"seconds"` // in all
+	Method  string `json:"method"`
+	Outcome string `json:"outcome"` // ok, refused (by the endpoint), timeout, lost
+	Count   uint64 `json:"count"`
+}
+
+// Took is how long calls took, whichever they were and however they ended, by
+// powers of two: Counts[i] are those from 2^(i-1) up to but not including 2^i
+// nanoseconds, and the last all that are longer.
+type Took struct {
+	Counts [40]uint64    `json:"counts"`
+	Sum    time.Duration `json:"sum_ns"`
+}
+
+func (t *Took) add(d time.Duration) {
+	d = max(d, 0)
+	t.Counts[min(bits.Len64(uint64(d)), len(t.Counts)-1)]++
+	t.Sum += d
 }
 
 type callKey struct{ method, outcome string }
@@ -323,14 +330,9 @@ func (c *Client) Health() Health {
 	}
 	if !h.HeadAt.IsZero() {
 		age := time.Since(h.HeadAt)
-		h.HeadAge = age.Seconds()
 		h.Stale = !c.opts.Lazy && age > c.stale()
-		h.Alarm = !c.opts.Lazy && age > max(alarmBlocks*c.opts.BlockTime, c.floor)
 	}
-	h.Budget, h.Subnet, h.BlockTime = c.budget.perSecond, uint16(c.opts.Netuid), c.opts.BlockTime.Seconds()
-	if !c.opts.Lazy {
-		h.MaxAge = c.stale().Seconds()
-	}
+	h.Budget, h.BlockTime = c.budget.perSecond, c.opts.BlockTime.Seconds()
 	h.Extrinsics = c.nonces.open
 	h.Calls = make([]CallStats, 0, len(c.calls))
 	for _, s := range c.calls {
@@ -405,39 +407,8 @@ func Redacted(endpoint string) string {
 	return u.Scheme + "://" + u.Host
 }
 
-// Loopback says whether an endpoint is on this machine.
-func Loopback(endpoint string) bool {
+// onLoopback says whether an endpoint is on this machine.
+func onLoopback(endpoint string) bool {
 	u, err := url.Parse(endpoint)
-	if err != nil {
-		return false
-	}
-	if u.Hostname() == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(u.Hostname())
-	return ip != nil && ip.IsLoopback()
-}
-
-// Announceable says whether others can reach an address: reserved ranges are for
-// chains on this machine only. "" is not.
-func Announceable(ip string) bool {
-	a, err := netip.ParseAddr(ip)
-	if err != nil {
-		return false
-	}
-	a = a.Unmap()
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !reserved(a)
-}
-
-// reserved ranges beyond those that package netip knows: this network, shared
-// address space, documentation, benchmarks and the old class E.
-func reserved(a netip.Addr) bool {
-	return slices.ContainsFunc(reservedRanges, func(p netip.Prefix) bool { return p.Contains(a) })
-}
-
-var reservedRanges = []netip.Prefix{
-	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
-	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("198.51.100.0/24"),
-	netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("240.0.0.0/4"), netip.MustParsePrefix("2001:db8::/32"),
-	netip.MustParsePrefix("100::/64"),
+	return err == nil && chain.Loopback(u.Hostname())
 }

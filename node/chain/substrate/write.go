@@ -202,9 +202,9 @@ func (c *Client) announced(a chain.Axon) (ip *big.Int, kind uint8, err error) {
 	if a.Port == 0 {
 		return nil, 0, &Refusal{Code: chain.InvalidPort}
 	}
-	if !Announceable(a.IP) {
+	if !chain.Routable(addr) {
 		c.mu.Lock()
-		local := c.session != nil && Loopback(c.session.url)
+		local := c.session != nil && onLoopback(c.session.url)
 		c.mu.Unlock()
 		if !local {
 			return nil, 0, &Refusal{Code: chain.InvalidIpAddress}

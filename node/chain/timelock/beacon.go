@@ -15,10 +15,6 @@ import (
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
 )
 
-// QuicknetHash is the chain hash of quicknet, the drand network that Subtensor
-// follows, in hex.
-const QuicknetHash = "52db9ba70e0cc0f6eaf7803dd07447a1f5477735fd3f661792ba94600c84e971"
-
 // Quicknet is when quicknet's rounds are.
 var Quicknet = Schedule{Genesis: time.Unix(1692803367, 0), Period: 3 * time.Second}
 

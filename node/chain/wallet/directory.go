@@ -134,7 +134,7 @@ func load(at Location, from Passwords, derive derivation) (*Key, error) {
 // about a hotkey that is not there.
 func (l Location) missing(err error) error {
 	if path := (*fs.PathError)(nil); errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) && strings.HasPrefix(path.Path, l.dir()) {
-		return &Error{l.file(), fmt.Errorf("no such hotkey: %w", fs.ErrNotExist), "bettensor wallet list --wallet.path " + quote(l.Path)}
+		return &Error{l.file(), fmt.Errorf("no such hotkey: %w", fs.ErrNotExist), "bettensor wallet list --wallet.path " + ShellWord(l.Path)}
 	}
 	return err
 }
@@ -310,7 +310,7 @@ func ReadSecret(path string, limit int) ([]byte, error) {
 }
 
 func looseFile(path string, mode fs.FileMode) *Error {
-	return &Error{path, fmt.Errorf("mode %04o: %w", mode.Perm(), ErrMode), "chmod 600 " + quote(path)}
+	return &Error{path, fmt.Errorf("mode %04o: %w", mode.Perm(), ErrMode), "chmod 600 " + ShellWord(path)}
 }
 
 // checkDirectory refuses a directory in which somebody else could put another
@@ -324,20 +324,17 @@ func checkDirectory(dir string) error {
 		return &Error{Path: dir, Err: errors.New("not a directory")}
 	}
 	if info.Mode().Perm()&0o022 != 0 {
-		return &Error{dir, fmt.Errorf("mode %04o: %w", info.Mode().Perm(), ErrMode), "chmod 700 " + quote(dir)}
+		return &Error{dir, fmt.Errorf("mode %04o: %w", info.Mode().Perm(), ErrMode), "chmod 700 " + ShellWord(dir)}
 	}
 	return nil
 }
 
-// quote makes a path one word of a shell.
-func quote(path string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+@:", r)
+// ShellWord is a text as a shell must be given it to be one word.
+func ShellWord(s string) string {
+	if s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,+@%") == "" {
+		return s
 	}
-	if path != "" && !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
-		return path
-	}
-	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // write puts b at path in one step and on disk. Without replace it fails where

@@ -531,12 +531,13 @@ func TestLooseModesAreRefusedWithTheFix(t *testing.T) {
 	}
 }
 
-func TestQuote(t *testing.T) {
-	for path, want := range map[string]string{
-		"/a/b-c_1.txt": "/a/b-c_1.txt", "": "''", "/a b": "'/a b'", "/it's": `'/it'\''s'`, "/$(x)": "'/$(x)'", "/~x": "'/~x'",
+// TestShellWord: what an error says helps can be typed as it stands.
+func TestShellWord(t *testing.T) {
+	for in, want := range map[string]string{
+		"/a/b-c_1.txt": "/a/b-c_1.txt", "ws://h:1,a=b+c@d%": "ws://h:1,a=b+c@d%", "": "''", "/a b": "'/a b'", "/it's": `'/it'\''s'`, "$(x)": "'$(x)'", "/~x": "'/~x'", "ü": "'ü'",
 	} {
-		if got := quote(path); got != want {
-			t.Errorf("%s: %s, want %s", path, got, want)
+		if got := ShellWord(in); got != want {
+			t.Errorf("%q as %s, want %s", in, got, want)
 		}
 	}
 }

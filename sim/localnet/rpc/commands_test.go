@@ -63,7 +63,7 @@ func (c commands) run(args ...string) (code node.Code, stdout, stderr string) {
 	c.t.Helper()
 	var out, errs bytes.Buffer
 	app := &cli.App{Name: "bettensor", Writer: &out, ErrWriter: &errs, Commands: []*cli.Command{node.Chain()}}
-	node.Prepare(app, nil)
+	node.Inside(app)
 	line := []string{"bettensor", "chain", args[0], "--subtensor.chain_endpoint", c.endpoint, "--timeout", patience.String()}
 	if slices.Contains([]string{"set-weights", "reveal", "serve-axon"}, args[0]) {
 		line = append(line, "--journal", filepath.Join(filepath.Dir(c.wallets), "journal"))

@@ -246,7 +246,7 @@ func (s *Server) Listen(addr string) error {
 	if host == "" {
 		host = "127.0.0.1"
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+	if !chain.Loopback(host) {
 		return fmt.Errorf("listen address %q: this chain is anybody's who reaches it, so it is served on loopback only; give 127.0.0.1", addr)
 	}
 	s.listener, err = net.Listen("tcp", net.JoinHostPort(host, port))
