@@ -377,6 +377,7 @@ func TestAValidatorTellsEveryFigure(t *testing.T) {
 		"bettensor_weights_blocks_since_update":            "there are no weights yet",
 		"bettensor_weights_attempts_total":                 "no epoch is over",
 		"bettensor_feed_quota_remaining":                   "a file has no quota",
+		"bettensor_feed_requests_total":                    "a file is not asked by requests",
 		"bettensor_clock_offset_seconds":                   "a file has no clock, and the chain stands",
 	}
 	text, err := os.ReadFile("../../docs/metrics.md")

@@ -99,6 +99,7 @@ func TestTheOriginalsSpellings(t *testing.T) {
 		{"without effect", forValidator, []string{"--websocket.enabled", "True"}, nil, func(r *Resolved) bool { return true }, "--websocket.enabled has no effect"},
 		{"without effect, other spelling", forMiner, []string{"--websocket_enabled", "True"}, nil, func(r *Resolved) bool { return true }, "--websocket.enabled has no effect"},
 		{"event-driven", forValidator, nil, []string{"USE_EVENT_DRIVEN=true"}, func(r *Resolved) bool { return true }, "USE_EVENT_DRIVEN has no effect"},
+		{"logging.info", forMiner, []string{"--logging.info"}, nil, func(r *Resolved) bool { return true }, "--logging.info has no effect"},
 		{"event-driven flag", forMiner, []string{"--use_event_driven", "True"}, nil, func(r *Resolved) bool { return true }, "--use_event_driven has no effect"},
 		{"the SDK's variables", forValidator, nil, []string{"BT_SUBTENSOR_CHAIN_ENDPOINT=ws://127.0.0.1:1,ws://[::1]:2", "BT_LOGGING_DEBUG=True"}, func(r *Resolved) bool {
 			return slices.Equal(r.Endpoints, []string{"ws://127.0.0.1:1", "ws://[::1]:2"}) && r.Logging.Debug && r.loopback()
@@ -136,6 +137,8 @@ func TestWhatIsWrongIsSaidWhereItIs(t *testing.T) {
 		{"a list of lists", "feed.sports: [[a]]\n", nil, nil, `expected a list of plain values`},
 		{"event-driven off", "", nil, []string{"USE_EVENT_DRIVEN=false"}, `USE_EVENT_DRIVEN: a node is always event-driven`},
 		{"event-driven off by flag", "", []string{"--use_event_driven=False"}, nil, `--use_event_driven: a node is always event-driven`},
+		{"logging.info off by flag", "", []string{"--logging.info=False"}, nil, `--logging.info: what happens is always logged`},
+		{"logging.info off", "", nil, []string{"BT_LOGGING_INFO=false"}, `BT_LOGGING_INFO: what happens is always logged`},
 		{"a mock chain", "", []string{"--mock"}, nil, "there is no mock chain here"},
 		{"vesting", "", []string{"--vesting.enabled", "True"}, nil, "there is no vesting here"},
 		{"a word", "", []string{"--weights.fallback", "lst"}, nil, `expected one of last, owner, none, got "lst", did you mean "last"?`},
