@@ -70,7 +70,7 @@ func (x *examination) checkFeed(ctx context.Context) {
 	case errors.As(err, &e) && e.Code == api.CodeKey:
 		x.found(check, bad, "put the provider's key into a file of mode 0600, and give --feed.key_file FILE", "%v", err)
 	case err != nil:
-		x.found(check, bad, "curl -sv "+wallet.ShellWord(substrate.Redacted(x.Feed.URL))+", or give another --feed.url", "%v", err)
+		x.found(check, bad, "curl -sv "+wallet.ShellWord(api.Redacted(x.Feed.URL))+", or give another --feed.url", "%v", err)
 	default:
 		x.found(check, good, "", "%s answers in %v", f.Stats().Kind, took.Round(time.Millisecond))
 	}
