@@ -249,7 +249,10 @@ func TestRequestsThatAreNone(t *testing.T) {
 		"a long header":   {func(r *http.Request) { r.Header.Set("bt_header_dendrite_uuid", strings.Repeat("x", 300)) }, http.StatusBadRequest},
 		"endless headers": {func(r *http.Request) { r.Header.Set("x", strings.Repeat("x", 2*synapse.MaxHeader)) }, http.StatusRequestHeaderFieldsTooLarge},
 		"compressed":      {func(r *http.Request) { r.Header.Set("Content-Encoding", "gzip") }, http.StatusUnsupportedMediaType},
-		"a large body":    {func(r *http.Request) { r.ContentLength = synapse.MaxRequest + 1; r.Body = io.NopCloser(io.LimitReader(zeros{}, synapse.MaxRequest+1)) }, http.StatusRequestEntityTooLarge},
+		"a large body": {func(r *http.Request) {
+			r.ContentLength = synapse.MaxRequest + 1
+			r.Body = io.NopCloser(io.LimitReader(zeros{}, synapse.MaxRequest+1))
+		}, http.StatusRequestEntityTooLarge},
 	} {
 		r := httpRequest(t, url, pollFrame(nonce()), c.change)
 		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}).Do(r)
