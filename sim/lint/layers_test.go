@@ -18,6 +18,7 @@ var layers = []struct{ pkg, imports string }{
 
 	// Nouns are pure: no engine, no edge.
 	{"node/pack", ""},
+	{"node/typo", ""},
 	{"node/chain", "node/pack"},
 	{"node/chain/timelock", "node/chain"},
 	{"node/chain/chaintest", "node/chain"},
@@ -44,11 +45,11 @@ var layers = []struct{ pkg, imports string }{
 
 	// The world around it.
 	{"sim/fault", ""},
-	{"sim/market", "node/bet node/chain"},
+	{"sim/market", "node/bet node/chain node/typo"},
 	{"sim/mockchain", "node/chain"},
 	{"sim/population", "node/bet node/chain node/model sim/market"},
 	{"sim/invariant", "store node/bet node/chain node/ledger node/score node/wire"},
-	{"sim/scenario", "node/bet node/chain sim/fault sim/market sim/population"},
+	{"sim/scenario", "node/bet node/chain node/typo sim/fault sim/market sim/population"},
 	{"sim", "sched bus store node " + nouns + " sim/fault sim/invariant sim/market sim/mockchain sim/population sim/scenario"},
 	{"sim/localnet/rpc", "node/chain node/chain/scale node/chain/timelock sim/mockchain"},
 	{"sim/localnet", "sched bus store node node/... sim sim/localnet/... sim/market sim/mockchain sim/population sim/scenario"},

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"bettensor/node/typo"
 )
 
 // What a table of games may measure. Real ones hold 400 rows of 120 columns; the
@@ -200,35 +202,11 @@ func nearest(s string, names []string) string {
 		return ""
 	}
 	for _, n := range names {
-		if d := distance(strings.ToLower(s), strings.ToLower(n)); d < best && d <= max(1, len(n)/3) {
+		if d := typo.Distance(strings.ToLower(s), strings.ToLower(n)); d < best && d <= max(1, len(n)/3) {
 			best, name = d, n
 		}
 	}
 	return name
-}
-
-// distance is Levenshtein's, with the exchange of two neighbours as one step.
-func distance(a, b string) int {
-	above, row, next := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		next[0] = i + 1
-		for j := range len(b) {
-			d := row[j]
-			if a[i] != b[j] {
-				d++
-			}
-			d = min(d, row[j+1]+1, next[j]+1)
-			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
-				d = min(d, above[j-1]+1)
-			}
-			next[j+1] = d
-		}
-		above, row, next = row, next, above
-	}
-	return row[len(b)]
 }
 
 // missing are those of want that have lacks, in want's order.

@@ -3,10 +3,12 @@ package scenario
 import (
 	"fmt"
 	"strings"
+
+	"bettensor/node/typo"
 )
 
 // maxNameCompared bounds the work of comparing names: no valid one is longer,
-// and the table of a comparison grows with the square.
+// and the time of a comparison grows with the square.
 const maxNameCompared = 80
 
 // nearest returns the candidate that word was most likely meant to be: the
@@ -25,32 +27,13 @@ func nearest(word string, candidates []string) (string, bool) {
 	return candidates[at], true
 }
 
-// distance counts the insertions, deletions, changes and swaps of neighbours
-// that turn a into b.
+// distance is how far apart two names are; two too long to be compared are far
+// from each other.
 func distance(a, b string) int {
 	if len(a) > maxNameCompared || len(b) > maxNameCompared {
 		return maxNameCompared
 	}
-	var rows [3][maxNameCompared + 1]int
-	before, last, row := &rows[0], &rows[1], &rows[2]
-	for j := range len(b) + 1 {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			change := last[j-1]
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			row[j] = min(change, last[j]+1, row[j-1]+1)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
+	return typo.Distance(a, b)
 }
 
 // maxNamesListed is how many names a message lists where none is near.
