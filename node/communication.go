@@ -98,7 +98,7 @@ func newCommunication(v *Validator, s *sched.Scope) *communication {
 	c.scan = s.Timer("sessions", c.sweep)
 	s.OnClose(c.hangUpAll)
 	v.PredictionStored.Subscribe(s, func(e *PredictionStored) {
-		c.confirm(e.Hotkey, wire.Confirmation{ID: e.ID, OK: true, Message: "Prediction validated successfully"})
+		c.confirm(e.Hotkey, wire.Confirmation{ID: e.ID, OK: true, Message: wire.TextAccepted})
 	})
 	v.PredictionRejected.Subscribe(s, func(e *PredictionRejected) {
 		c.confirm(e.Hotkey, wire.Confirmation{ID: e.ID, Code: e.Code, Message: e.Message})

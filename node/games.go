@@ -88,15 +88,9 @@ func (g *games) awaitStart() {
 		return
 	}
 	g.closing.Stop()
-	now := g.v.loop.Now()
-	var next time.Time
-	for _, x := range g.v.State.Games { // order cannot matter: the earliest is sought
-		if at := x.Start.Add(-lead); x.Status == bet.Scheduled && at.After(now) && (next.IsZero() || at.Before(next)) {
-			next = at
-		}
-	}
-	if !next.IsZero() {
-		g.closing.ArmAt(next)
+	after := g.v.loop.Now().Add(lead + 1) // a lead before a start from there on lies ahead
+	if x := g.v.State.firstFrom(after, func(x *bet.Game) bool { return x.Status == bet.Scheduled }); x != nil {
+		g.closing.ArmAt(x.Start.Add(-lead))
 	}
 }
 

@@ -99,7 +99,7 @@ func newPoll(v *Validator, s *sched.Scope) *poll {
 		if !e.Duplicate {
 			p.count(e)
 		}
-		p.word(e.Hotkey, wire.Confirmation{ID: e.ID, OK: true, Message: "Prediction validated successfully"})
+		p.word(e.Hotkey, wire.Confirmation{ID: e.ID, OK: true, Message: wire.TextAccepted})
 	})
 	v.PredictionRejected.Subscribe(s, func(e *PredictionRejected) {
 		p.word(e.Hotkey, wire.Confirmation{ID: e.ID, Code: e.Code, Message: e.Message})

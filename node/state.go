@@ -80,14 +80,28 @@ func (s *State) SortedGames(pass func(*bet.Game) bool) []*bet.Game {
 // gamesFrom returns the games that start at or after an instant and pass, by
 // start and then id.
 func (s *State) gamesFrom(start time.Time, pass func(*bet.Game) bool) []*bet.Game {
-	i, _ := slices.BinarySearchFunc(s.ordered, start, func(g *bet.Game, t time.Time) int { return g.Start.Compare(t) })
 	var out []*bet.Game
-	for _, g := range s.ordered[i:] {
+	for _, g := range s.startingFrom(start) {
 		if pass(g) {
 			out = append(out, g)
 		}
 	}
 	return out
+}
+
+// firstFrom is the first of those that gamesFrom returns, nil where there is none.
+func (s *State) firstFrom(start time.Time, pass func(*bet.Game) bool) *bet.Game {
+	from := s.startingFrom(start)
+	if i := slices.IndexFunc(from, pass); i >= 0 {
+		return from[i]
+	}
+	return nil
+}
+
+// startingFrom is all games that start at an instant or later.
+func (s *State) startingFrom(start time.Time) []*bet.Game {
+	i, _ := slices.BinarySearchFunc(s.ordered, start, func(g *bet.Game, t time.Time) int { return g.Start.Compare(t) })
+	return s.ordered[i:]
 }
 
 // putGame adds a game or replaces what was known of it.

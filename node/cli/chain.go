@@ -444,6 +444,15 @@ func versionKey(c *cli.Context, of uint64) (uint64, error) {
 	return of, nil
 }
 
+// readSubnet reads what weights are made for, and returns the version key that they
+// are sent with.
+func (t *talk) readSubnet() (version uint64, err error) {
+	if t.meta, err = t.client.Metagraph(t.ctx, 0); err != nil {
+		return 0, err
+	}
+	return versionKey(t.Context, t.meta.Params.WeightsVersionKey)
+}
+
 func chainSetWeights(c *cli.Context) error {
 	w, err := votes(c)
 	if err != nil {
@@ -457,15 +466,11 @@ func chainSetWeights(c *cli.Context) error {
 		return usage(c, "--salt: %d numbers, want at most %d", len(salt), maxSalt)
 	}
 	return talking(c, true, func(t *talk) error {
-		m, err := t.client.Metagraph(t.ctx, 0)
+		version, err := t.readSubnet()
 		if err != nil {
 			return err
 		}
-		t.meta = m
-		version, err := versionKey(t.Context, m.Params.WeightsVersionKey)
-		if err != nil {
-			return err
-		}
+		m := t.meta
 		q := chain.Request{Op: chain.OpSetWeights, Weights: w, VersionKey: version}
 		switch {
 		case !m.Params.CommitReveal && len(salt) > 0:
@@ -504,12 +509,7 @@ func chainReveal(c *cli.Context) error {
 		return usage(c, "--salt: %d numbers, want those that the commit was made with", len(salt))
 	}
 	return talking(c, true, func(t *talk) error {
-		m, err := t.client.Metagraph(t.ctx, 0)
-		if err != nil {
-			return err
-		}
-		t.meta = m
-		version, err := versionKey(t.Context, m.Params.WeightsVersionKey)
+		version, err := t.readSubnet()
 		if err != nil {
 			return err
 		}

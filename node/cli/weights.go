@@ -91,21 +91,14 @@ func askWeights(c *cli.Context) (s weightsSource, err error) {
 
 // storedWeights reads a store that no node has open.
 func storedWeights(c *cli.Context, dir string) (r *node.WeightsReport, err error) {
-	e, err := store.OpenPebble(store.Options{Dir: dir, Schema: ledger.Schema(), MustExist: true})
-	if err != nil {
-		return nil, storeErrorIn(c, dir, err)
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	snapshot, err := e.Snapshot()
-	if err != nil {
-		return nil, storeErrorIn(c, dir, err)
-	}
-	defer func() { err = errors.Join(err, snapshot.Close()) }()
-	found, err := ledger.LoadValidator(snapshot)
-	if err != nil {
-		return nil, storeErrorIn(c, dir, err)
-	}
-	return node.StoredWeights(found), nil
+	err = readStore(c, dir, func(s store.Snapshot) error {
+		found, err := ledger.LoadValidator(s)
+		if err == nil {
+			r = node.StoredWeights(found)
+		}
+		return err
+	})
+	return r, err
 }
 
 func printWeights(w io.Writer, s *weightsSource) error {

@@ -78,10 +78,15 @@ type apiGame struct {
 // before the start, the result as long after the start as games of the sport
 // take. Only Updated and OddsAt are the instant of fetching.
 func DecodeGames(answer []byte, fetched time.Time) ([]bet.Game, []Problem, error) {
+	return decodeItems(answer, func(raw json.RawMessage) (bet.Game, error, error) { return decodeGame(raw, fetched) })
+}
+
+// decodeItems decodes an answer item by item. One that is refused spoils no other.
+func decodeItems(answer []byte, decode func(json.RawMessage) (g bet.Game, warn, err error)) ([]bet.Game, []Problem, error) {
 	var games []bet.Game
 	var found problems
 	err := eachItem(answer, func(item int, raw json.RawMessage) {
-		g, warn, err := decodeGame(raw, fetched)
+		g, warn, err := decode(raw)
 		if err != nil {
 			found.refuse(item, g.ID, err)
 			return

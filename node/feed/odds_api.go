@@ -189,24 +189,7 @@ func DecodeScores(answer []byte, fetched time.Time) ([]bet.Game, []Problem, erro
 
 // decodeEvents reads what both endpoints tell of a game and leaves the rest to add.
 func decodeEvents(answer []byte, fetched time.Time, add func(*bet.Game, *oddsEvent) (warn, err error)) ([]bet.Game, []Problem, error) {
-	var games []bet.Game
-	var found problems
-	err := eachItem(answer, func(item int, raw json.RawMessage) {
-		g, warn, err := decodeEvent(raw, fetched, add)
-		if err != nil {
-			found.refuse(item, g.ID, err)
-			return
-		}
-		if warn != nil {
-			found.warn(item, g.ID, warn)
-		}
-		games = append(games, g)
-		found.at = append(found.at, item)
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	return found.once(games), found.list, nil
+	return decodeItems(answer, func(raw json.RawMessage) (bet.Game, error, error) { return decodeEvent(raw, fetched, add) })
 }
 
 func decodeEvent(raw json.RawMessage, fetched time.Time, add func(*bet.Game, *oddsEvent) (warn, err error)) (g bet.Game, warn, err error) {

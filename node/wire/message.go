@@ -200,6 +200,7 @@ const (
 	TextWelcome          = "Connection established"
 	TextInvalidMessage   = "Invalid message signature or structure"
 	TextInvalidJSON      = "Invalid JSON"
+	TextAccepted         = "Prediction validated successfully"
 	TextUnknownType      = "Unknown message type: " // followed by the type
 	ReasonUnregistered   = "Unregistered hotkey"
 	ReasonReplaced       = "New connection established"
