@@ -1,0 +1,68 @@
+package sim
+
+import "slices"
+
+// Exit codes of sim and bench, as a Result, a sweep and a folder of scenarios
+// have them.
+const (
+	ExitPass       = 0
+	ExitBad        = 1 // usage, a bad scenario, or the program's own failure
+	ExitSafety     = 2 // a safety invariant was broken
+	ExitLiveness   = 3 // what should have settled did not
+	ExitDivergence = 4 // two runs of one seed differ
+	ExitThreshold  = 5 // a threshold was crossed, or a `sometimes` not reached
+)
+
+// severity orders exit codes, the worst first.
+var severity = []int{ExitSafety, ExitDivergence, ExitLiveness, ExitThreshold, ExitBad, ExitPass}
+
+// WorstExit is the exit code of several: 2, 4, 3, 5, 1, whichever of them comes
+// first in this order, and 0 where all passed.
+func WorstExit(codes ...int) int {
+	worst := len(severity) - 1
+	for _, c := range codes {
+		i := slices.Index(severity, c)
+		if i < 0 {
+			i = slices.Index(severity, ExitBad)
+		}
+		worst = min(worst, i)
+	}
+	return severity[worst]
+}
+
+// Failure is one thing that a run failed by. Kind and By together are its
+// signature: failures of two seeds that share it are taken for one bug, and a
+// smaller scenario shows the same bug where it fails with the same signature.
+type Failure struct {
+	Exit  int    `json:"exit"`
+	Kind  string `json:"kind"`  // invariant, liveness, threshold, sometimes, divergence, error
+	By    string `json:"by"`    // the name of the invariant, property or metric
+	First string `json:"first"` // what happened first, in words
+}
+
+// Signature names the bug, as in "invariant budget-per-day".
+func (f Failure) Signature() string { return f.Kind + " " + f.By }
+
+// Failures is all that a run failed by, the worst first and otherwise in the
+// order of the result. A run without any has passed.
+func (r *Result) Failures() []Failure {
+	var out []Failure
+	for _, i := range r.Invariants {
+		if i.Disabled == "" && i.Violations > 0 {
+			out = append(out, Failure{ExitSafety, "invariant", i.Name, i.First})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b Failure) int {
+		return slices.Index(severity, a.Exit) - slices.Index(severity, b.Exit)
+	})
+	return out
+}
+
+// Exit is the exit code of a run: that of its worst failure.
+func (r *Result) Exit() int {
+	codes := make([]int, 0, 4)
+	for _, f := range r.Failures() {
+		codes = append(codes, f.Exit)
+	}
+	return WorstExit(codes...)
+}
