@@ -113,17 +113,15 @@ func (d *disk) begin() {
 	}))
 }
 
-var errInjected = errors.New("injected: write failed")
-
 func (d *disk) finish() {
-	fate := d.host.world.fate(d.host, PortStore)
+	fate, by := d.host.world.fate(d.host, PortStore)
 	if fate == Lost {
 		d.stuck = true
 		return
 	}
 	if fate == Failed {
 		d.stuck = true
-		d.report(store.Event{From: d.held[0].seq, Err: fmt.Errorf("%w: %w", store.ErrUnknown, errInjected)})
+		d.report(store.Event{From: d.held[0].seq, Err: fmt.Errorf("%w: %w", store.ErrUnknown, by.injected("write failed"))})
 		return
 	}
 	last, err := d.apply(d.inTake)
@@ -135,7 +133,7 @@ func (d *disk) finish() {
 	d.inTake = 0
 	if fate == AppliedFailed {
 		d.stuck = true
-		d.report(store.Event{From: last, Err: fmt.Errorf("%w: %w", store.ErrUnknown, errInjected)})
+		d.report(store.Event{From: last, Err: fmt.Errorf("%w: %w", store.ErrUnknown, by.injected("write failed"))})
 		return
 	}
 	switch fate {

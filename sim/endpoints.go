@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"errors"
 	"time"
 
 	"bettensor/node/chain"
@@ -9,7 +8,8 @@ import (
 	"bettensor/sched"
 )
 
-var errOutage = errors.New("injected: endpoint down")
+// down is what an endpoint's outage is called in errors.
+const down = "endpoint down"
 
 // chainBackend is a host's way to the subtensor: a request travels, is carried
 // out, and the answer travels back; an accepted extrinsic is answered when its
@@ -24,14 +24,14 @@ func (h *Host) chainBackend() sched.Backend[chain.Request, chain.Reply] {
 		case chain.OpServeAxon:
 			port = PortAxon
 		}
-		fate := w.fate(h, port)
+		fate, by := w.fate(h, port)
 		half := w.cfg.Latency.Chain / 2
 		w.Sched.After(half, sched.Func(func() {
 			if fate == Lost {
 				return
 			}
 			if fate == Failed {
-				w.Sched.After(half, sched.Func(func() { reply(sched.Failed[chain.Reply](errOutage)) }))
+				w.Sched.After(half, sched.Func(func() { reply(sched.Failed[chain.Reply](by.injected(down))) }))
 				return
 			}
 			r := w.Chain.Submit(w.now(), req)
@@ -40,7 +40,7 @@ func (h *Host) chainBackend() sched.Backend[chain.Request, chain.Reply] {
 			}
 			if fate == AppliedFailed {
 				w.Sched.After(half, sched.Func(func() {
-					reply(sched.Result[chain.Reply]{Err: errOutage.Error(), Unknown: true})
+					reply(sched.Result[chain.Reply]{Err: by.injected(down).Error(), Unknown: true})
 				}))
 				return
 			}
@@ -61,14 +61,14 @@ func (h *Host) chainBackend() sched.Backend[chain.Request, chain.Reply] {
 func (h *Host) feedBackend() sched.Backend[feed.Request, feed.Batch] {
 	return func(req feed.Request, reply func(sched.Result[feed.Batch])) {
 		w := h.world
-		fate := w.fate(h, PortFeed)
+		fate, by := w.fate(h, PortFeed)
 		half := w.cfg.Latency.Feed / 2
 		w.Sched.After(half, sched.Func(func() {
 			switch fate {
 			case Lost, AppliedLost:
 				return
 			case Failed, AppliedFailed:
-				w.Sched.After(half, sched.Func(func() { reply(sched.Failed[feed.Batch](errOutage)) }))
+				w.Sched.After(half, sched.Func(func() { reply(sched.Failed[feed.Batch](by.injected(down))) }))
 				return
 			}
 			now := w.now()

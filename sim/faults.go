@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -10,11 +11,52 @@ import (
 	"bettensor/sim/fault"
 )
 
-// active is a fault's window while it lasts, on one host.
+// active is a fault's window while it lasts, on one host. What a family of kinds
+// does there is in a file of its own: process_faults.go, network_faults.go,
+// chain_faults.go, feed_faults.go, store_faults.go.
 type active struct {
 	f   *fault.Fault
-	id  string // NAME#n, as injected errors and traces show it
-	rng *rand.Rand
+	id  string // fault.Window.ID, as injected errors and traces show it
+	h   *Host
+	rng *rand.Rand // of this window on this host: its draws shift nobody else's
+}
+
+// injected is an error that the window makes, text saying what failed. A nil
+// window is a test's.
+func (a *active) injected(text string) error {
+	if a == nil {
+		return errors.New("injected: " + text)
+	}
+	return fmt.Errorf("injected by %s: %s", a.id, text)
+}
+
+// begin does what a kind of fault does at once. What it changes while it lasts
+// is asked for where it matters: Host.suffers, Host.faultFate and their like.
+func (a *active) begin() {
+	switch a.f.Family() {
+	case "process":
+		a.beginProcess()
+	case "network", "miner":
+		a.beginNetwork()
+	case "chain":
+		a.beginChain()
+	case "feed":
+		a.beginFeed()
+	}
+}
+
+// end undoes what lasted. The window is not among the host's active ones any more.
+func (a *active) end() {
+	switch a.f.Family() {
+	case "process":
+		a.endProcess()
+	case "network", "miner":
+		a.endNetwork()
+	case "chain":
+		a.endChain()
+	case "feed":
+		a.endFeed()
+	}
 }
 
 // schedule plans all windows of all faults. Each fault draws from a stream of
@@ -31,13 +73,13 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 			return fmt.Errorf("fault %s: nobody is %q", f.Name, f.Target)
 		}
 		plan := sched.NewStream(w.cfg.Seed, f.Stream(), "windows")
-		n := 0
 		open := func(win fault.Window) {
-			n++
-			a := &active{f: f, id: fmt.Sprintf("%s#%d", f.Name, n), rng: sched.NewStream(win.Draw)}
-			hit := sample(hosts, f.Params.Share, a.rng)
-			w.Sched.Push(w.cfg.Start.Add(win.Start), sched.Func(func() { w.beginFault(a, hit, win.End-win.Start) }))
-			w.Sched.Push(w.cfg.Start.Add(win.End), sched.Func(func() { w.endFault(a, hit) }))
+			var hit []*active
+			for _, h := range sample(hosts, f.Params.Share, sched.NewStream(win.Draw)) {
+				hit = append(hit, &active{f: f, id: win.ID(f), h: h, rng: sched.NewStream(win.Draw, h.Name)})
+			}
+			w.Sched.Push(w.cfg.Start.Add(win.Start), sched.Func(func() { w.beginFault(hit, win.End-win.Start) }))
+			w.Sched.Push(w.cfg.Start.Add(win.End), sched.Func(func() { w.endFault(hit) }))
 		}
 		if event, nth, ok := f.Trigger(); ok {
 			w.triggers = append(w.triggers, &trigger{event: event, nth: nth, fire: func() {
@@ -153,44 +195,24 @@ func sample(hosts []*Host, share float64, rng *rand.Rand) []*Host {
 	return out
 }
 
-func (w *World) beginFault(a *active, hosts []*Host, length time.Duration) {
+func (w *World) beginFault(hit []*active, length time.Duration) {
 	w.FaultWindows++
-	for _, h := range hosts {
-		w.trace("fault", a.f.What, map[string]any{"fault": a.id, "node": h.Name, "for": length.String()})
-		h.active = append(h.active, a)
-		switch a.f.What {
-		case "process.crash":
-			keep := 0
-			switch a.f.Params.Unsynced {
-			case "keep":
-				keep = h.Unsynced()
-			case "random":
-				keep = a.rng.IntN(h.Unsynced() + 1)
-			}
-			h.Crash(keep)
-			h.down++
-		case "miner.disconnect":
-			w.net.breakAll(h, "injected: "+a.id)
-		}
+	for _, a := range hit {
+		w.trace("fault", a.f.What, map[string]any{"fault": a.id, "node": a.h.Name, "for": length.String()})
+		a.h.active = append(a.h.active, a)
+		a.begin()
 	}
 }
 
-func (w *World) endFault(a *active, hosts []*Host) {
-	for _, h := range hosts {
-		i := slices.Index(h.active, a)
+func (w *World) endFault(hit []*active) {
+	for _, a := range hit {
+		i := slices.Index(a.h.active, a)
 		if i < 0 {
 			continue
 		}
-		h.active = slices.Delete(h.active, i, i+1)
-		w.trace("fault_end", a.f.What, map[string]any{"fault": a.id, "node": h.Name})
-		switch a.f.What {
-		case "process.crash":
-			if h.down--; h.down == 0 {
-				h.start()
-			}
-		case "network.partition":
-			w.net.heal(h)
-		}
+		a.h.active = slices.Delete(a.h.active, i, i+1)
+		w.trace("fault_end", a.f.What, map[string]any{"fault": a.id, "node": a.h.Name})
+		a.end()
 	}
 }
 
@@ -204,15 +226,15 @@ func (h *Host) suffers(what string) *active {
 	return nil
 }
 
-// faultLoss is the share of packets that faults make a host's links lose.
-func (h *Host) faultLoss() float64 {
-	keep := 1.0
+// strikes returns the first active fault of a kind that hits the request, frame
+// or commit at hand, of which each window hits its rate.
+func (h *Host) strikes(what string) *active {
 	for _, a := range h.active {
-		if a.f.What == "network.loss" {
-			keep *= 1 - a.f.Params.Loss
+		if a.f.What == what && (a.f.Params.Rate >= 1 || a.rng.Float64() < a.f.Params.Rate) {
+			return a
 		}
 	}
-	return 1 - keep
+	return nil
 }
 
 // faultDelay is what faults of a kind add to each message or commit.
@@ -228,39 +250,23 @@ func (h *Host) faultDelay(what string) (d time.Duration) {
 	return d
 }
 
-// partitioned says whether a partition holds up what a host hears (in), or what
-// it says (out).
-func (h *Host) partitioned(direction string) bool {
-	for _, a := range h.active {
-		if a.f.What == "network.partition" && (a.f.Params.Direction == "both" || a.f.Params.Direction == direction) {
-			return true
-		}
-	}
-	return false
-}
-
-// portFaults is what each kind of fault makes of a port's requests.
-var portFaults = []struct {
+// portFault is what a kind of fault makes of a port's requests.
+type portFault struct {
 	port Port
 	what string
 	fate Fate
-}{
-	{PortChain, "chain.outage", Failed},
-	{PortAxon, "chain.outage", Failed},
-	{PortWeights, "chain.outage", Failed},
-	{PortWeights, "chain.set_weights_failed", Lost},
-	{PortWeights, "chain.set_weights_unreported", AppliedLost},
-	{PortFeed, "feed.outage", Failed},
-	{PortStore, "store.commit_failed", Failed},
-	{PortStore, "store.commit_unreported", AppliedFailed},
 }
 
-// faultFate is what active faults make of a request.
-func (h *Host) faultFate(port Port) Fate {
+var portFaults = slices.Concat(chainPortFaults, feedPortFaults, storePortFaults)
+
+// faultFate is what active faults make of a request, and whose doing it is.
+func (h *Host) faultFate(port Port) (Fate, *active) {
 	for _, k := range portFaults {
-		if k.port == port && h.suffers(k.what) != nil {
-			return k.fate
+		if k.port == port {
+			if a := h.strikes(k.what); a != nil {
+				return k.fate, a
+			}
 		}
 	}
-	return Normal
+	return Normal, nil
 }

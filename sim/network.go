@@ -220,7 +220,7 @@ func (n *network) send(from *end, frame []byte) {
 		n.breakEnd(from, n.delay(from), "connection reset")
 		return
 	}
-	fate := n.w.fate(from.host, PortFrame)
+	fate, _ := n.w.fate(from.host, PortFrame)
 	delay := n.delay(from) + n.leaving(from, len(frame))
 	if len(from.host.active)+len(to.host.active) > 0 {
 		delay += from.host.faultDelay("network.delay") + to.host.faultDelay("network.delay")

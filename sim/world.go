@@ -235,20 +235,25 @@ func (w *World) Run(until time.Time) { w.Sched.Run(until) }
 func (w *World) now() time.Time { return w.Sched.Now() }
 
 // fate decides about one request of a host's port. It is asked for every frame:
-// with no fault active it costs a counter.
-func (w *World) fate(h *Host, port Port) Fate {
+// with no fault active it costs a counter. Where a fault decided, it is the second
+// value, and marks the errors that follow (active.injected).
+func (w *World) fate(h *Host, port Port) (Fate, *active) {
 	h.counts[port]++
 	if len(h.active) == 0 && w.Fate == nil {
-		return Normal
+		return Normal, nil
 	}
-	f := h.faultFate(port)
+	f, by := h.faultFate(port)
 	if f == Normal && w.Fate != nil {
 		f = w.Fate(h, port, h.counts[port])
 	}
 	if f != Normal {
-		w.trace("fate", port.String(), map[string]any{"node": h.Name, "n": h.counts[port], "fate": f.String()})
+		v := map[string]any{"node": h.Name, "n": h.counts[port], "fate": f.String()}
+		if by != nil {
+			v["fault"] = by.id
+		}
+		w.trace("fate", port.String(), v)
 	}
-	return f
+	return f, by
 }
 
 // String is the word used in traces.

@@ -3,7 +3,8 @@
 // holds faults (sim/scenario reads and prints them), the simulated world
 // carries them out, and nothing here knows how.
 //
-// Read fault.go for a fault and the windows it is active in, kind.go for the
+// Read fault.go for a fault and the windows it is active in, kind.go for what a
+// kind of fault is, process.go, network.go, chain.go, feed.go and store.go for the
 // closed set of things that can go wrong, target.go for whom they can hit.
 package fault
 
@@ -51,12 +52,24 @@ type Fault struct {
 	Params Params `key:"parameters" of:"what"`
 }
 
-// Params are the parameters of all kinds together. Kind.Params names those a
-// kind takes, with their defaults.
+// Params are the parameters of all kinds together, by the first family that
+// takes them. Kind.Params names those a kind takes, with their defaults.
 type Params struct {
 	// Share of the target's members that a window hits, picked anew for each
 	// window. At least one is hit.
 	Share float64 `key:"share" range:"0..1"`
+	// Rate is the share of requests, frames or commits that are hit, each drawn by
+	// itself.
+	Rate float64 `key:"rate" range:"0..1"`
+
+	// Of processes.
+
+	// Unsynced is what a crash does to batches that were written and not yet
+	// durable: `random` loses a suffix of drawn length, `lose` all, `keep` none.
+	Unsynced string `key:"unsynced" enum:"random,lose,keep"`
+
+	// Of the network.
+
 	// Loss is the share of frames that a link loses.
 	Loss float64 `key:"loss" range:"0..1"`
 	// Delay is added to each message, request or commit.
@@ -66,9 +79,18 @@ type Params struct {
 	// Direction of a cut, seen from the target: `both`, `in` (it hears nothing) or
 	// `out` (it is not heard).
 	Direction string `key:"direction" enum:"both,in,out"`
-	// Unsynced is what a crash does to batches that were written and not yet
-	// durable: `random` loses a suffix of drawn length, `lose` all, `keep` none.
-	Unsynced string `key:"unsynced" enum:"random,lose,keep"`
+
+	// Of the chain.
+
+	// Of the feed.
+
+	// Of the store.
+}
+
+// Family is the part of the kind before the dot: what goes wrong.
+func (f *Fault) Family() string {
+	family, _, _ := strings.Cut(f.What, ".")
+	return family
 }
 
 // Stream is the name of the fault's random stream. It depends on nothing but
@@ -95,18 +117,16 @@ func (f *Fault) Trigger() (event string, nth uint64, ok bool) {
 // Window is one time that a fault is active, counted from the start of the
 // run: Start inclusive, End exclusive and not after the run's end.
 type Window struct {
-	N          int // which of the fault's windows, counted over those that happen, from 0
+	N          int // which of the fault's windows, counted over those that happen, from 1
 	Start, End time.Duration
 	// Draw seeds what the window itself must choose, such as which share of the
 	// target it hits. Windows that do not happen draw one too.
 	Draw uint64
 }
 
-// ID marks what a window injects: the kind and the window, as in
-// crash:process.crash#3.
-func (w Window) ID(f *Fault) string {
-	return f.Name + ":" + f.What + "#" + strconv.Itoa(w.N)
-}
+// ID marks what a window injects, in traces, logs and errors: the fault's name
+// and the window, as in crash#3.
+func (w Window) ID(f *Fault) string { return f.Name + "#" + strconv.Itoa(w.N) }
 
 // MaxWindows is how many windows one fault may have. The plan is made before a
 // run, in memory; a fault that needs more is a property of the network or the
@@ -174,5 +194,5 @@ func (f *Fault) draw(to []Window, start, duration time.Duration, rng *rand.Rand)
 	if f.For > 0 && f.For < duration-start {
 		end = start + f.For
 	}
-	return append(to, Window{N: len(to), Start: start, End: end, Draw: seed})
+	return append(to, Window{N: len(to) + 1, Start: start, End: end, Draw: seed})
 }

@@ -42,7 +42,7 @@ func TestOccurrences(t *testing.T) {
 			}
 			var got []span
 			for i, w := range windows {
-				if w.N != i {
+				if w.N != i+1 {
 					t.Errorf("window %d has N %d", i, w.N)
 				}
 				got = append(got, span{w.Start, w.End})
@@ -129,7 +129,7 @@ func TestTriggered(t *testing.T) {
 	if !ok || w.Start != time.Hour || w.End != time.Hour+time.Minute {
 		t.Errorf("got %+v, %v", w, ok)
 	}
-	if id := w.ID(&f); id != "a:process.crash#0" {
+	if id := w.ID(&f); id != "a#1" {
 		t.Errorf("ID %s", id)
 	}
 	f.Probability = 0

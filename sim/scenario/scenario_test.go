@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -372,24 +374,56 @@ func anyFault(t *rapid.T) fault.Fault {
 		f.When = rapid.SampledFrom([]string{"weights_set", "prediction_received#3"}).Draw(t, "event")
 	}
 	for _, p := range kind.Params {
-		switch p.Key {
-		case "share":
-			f.Params.Share = rapid.Float64Range(0, 1).Draw(t, "share")
-		case "loss":
-			f.Params.Loss = rapid.Float64Range(0, 1).Draw(t, "loss")
-		case "delay":
-			f.Params.Delay = min(length.Draw(t, "delay"), 24*time.Hour)
-		case "jitter":
-			f.Params.Jitter = min(length.Draw(t, "jitter"), 24*time.Hour)
-		case "direction":
-			f.Params.Direction = rapid.SampledFrom([]string{"both", "in", "out"}).Draw(t, "direction")
-		case "unsynced":
-			f.Params.Unsynced = rapid.SampledFrom([]string{"random", "lose", "keep"}).Draw(t, "unsynced")
-		default:
-			t.Fatalf("the test does not know the parameter %s", p.Key)
-		}
+		anyParam(t, &f.Params, p.Key)
 	}
 	return f
+}
+
+// anyParam draws a parameter within what its tags allow.
+func anyParam(t *rapid.T, to *fault.Params, key string) {
+	v := reflect.ValueOf(to).Elem()
+	for i := range v.NumField() {
+		tag, to := v.Type().Field(i).Tag, v.Field(i)
+		if tag.Get("key") != key {
+			continue
+		}
+		least, most, _ := strings.Cut(tag.Get("range"), "..")
+		switch x := to.Addr().Interface().(type) {
+		case *float64:
+			lo, err1 := strconv.ParseFloat(least, 64)
+			hi, err2 := strconv.ParseFloat(most, 64)
+			if err1 != nil || err2 != nil {
+				t.Fatalf("%s has no range", key)
+			}
+			*x = rapid.Float64Range(lo, hi).Draw(t, key)
+		case *int, *int64, *uint64:
+			lo, err1 := strconv.Atoi(least)
+			hi, err2 := strconv.Atoi(most)
+			if err1 != nil || err2 != nil {
+				t.Fatalf("%s has no range", key)
+			}
+			to.Set(reflect.ValueOf(rapid.IntRange(lo, hi).Draw(t, key)).Convert(to.Type()))
+		case *time.Duration:
+			// All of them may be a minute, to the nanosecond.
+			*x = time.Minute + time.Duration(rapid.IntRange(0, 1e9).Draw(t, key))
+		case *scenario.Bytes:
+			*x = scenario.Bytes(rapid.IntRange(1, 1e9).Draw(t, key))
+		case *bool:
+			*x = rapid.Bool().Draw(t, key)
+		case *string:
+			if enum := tag.Get("enum"); enum != "" {
+				*x = rapid.SampledFrom(strings.Split(enum, ",")).Draw(t, key)
+			} else if tag.Get("form") == "target" {
+				*x = rapid.SampledFrom([]string{"miners", "validators.v0"}).Draw(t, key)
+			} else {
+				*x = rapid.StringMatching(`[a-z]{1,8}`).Draw(t, key)
+			}
+		default:
+			t.Fatalf("the test does not know the form of the parameter %s", key)
+		}
+		return
+	}
+	t.Fatalf("Params lacks %s", key)
 }
 
 // TestFaultPrintsBack: a printed fault reads back as the same fault.
