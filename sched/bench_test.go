@@ -46,12 +46,12 @@ func BenchmarkHeap(b *testing.B) {
 			var q queue
 			ev := Func(func() {})
 			for i := range depth {
-				q.push(int64(i), ev)
+				q.push(int64(i), 0, ev)
 			}
 			b.ReportAllocs()
 			for b.Loop() {
 				at, ev := q.pop()
-				q.push(at+int64(depth)+at%7, ev)
+				q.push(at+int64(depth)+at%7, 0, ev)
 			}
 		})
 	}

@@ -31,15 +31,23 @@ type queue struct {
 }
 
 // firstSeq of ordinary events leaves room before it for those that come first.
-const firstSeq = 1 << 62
+// Between it and the running number lies the draw by which ties are permuted: 0
+// where they are not. Numbers that run into the draw's bits, after a million
+// million events, would still be in order among themselves.
+const (
+	firstSeq = 1 << 62
+	drawBits = 22
+	seqBits  = 62 - drawBits
+)
 
 func (q *queue) len() int { return len(q.items) }
 
 // push adds an event and returns the slot by which it can be moved or removed
-// until it is popped.
-func (q *queue) push(at int64, ev Event) int32 {
+// until it is popped. Of events due at one instant those with a lower draw come
+// first, then those pushed first.
+func (q *queue) push(at int64, draw uint64, ev Event) int32 {
 	q.seq++
-	return q.put(at, firstSeq+q.seq, ev)
+	return q.put(at, firstSeq+draw<<seqBits+q.seq, ev)
 }
 
 // pushFirst adds an event before all that push has made or will make due at the
@@ -64,11 +72,12 @@ func (q *queue) put(at int64, seq uint64, ev Event) int32 {
 	return s
 }
 
-// move gives a pending event another instant, behind what is already due then.
-func (q *queue) move(s int32, at int64) {
+// move gives a pending event another instant, behind what is already due then
+// with the same draw.
+func (q *queue) move(s int32, at int64, draw uint64) {
 	i := int(q.slots[s].pos)
 	q.seq++
-	q.items[i].at, q.items[i].seq = at, firstSeq+q.seq
+	q.items[i].at, q.items[i].seq = at, firstSeq+draw<<seqBits+q.seq
 	q.up(i)
 	q.down(int(q.slots[s].pos))
 }

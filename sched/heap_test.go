@@ -45,7 +45,7 @@ func TestQueueAgainstSortedSlice(t *testing.T) {
 			case op < 4 || len(twin) == 0:
 				seq++
 				next++
-				twin = append(twin, entry{at, seq, next, q.push(at, next)})
+				twin = append(twin, entry{at, seq, next, q.push(at, 0, next)})
 			case op < 5:
 				early++
 				next++
@@ -54,7 +54,7 @@ func TestQueueAgainstSortedSlice(t *testing.T) {
 				i := find()
 				seq++
 				twin[i].at, twin[i].seq = at, seq
-				q.move(twin[i].place, at)
+				q.move(twin[i].place, at, 0)
 			case op < 8:
 				i := find()
 				q.remove(twin[i].place)

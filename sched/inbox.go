@@ -25,6 +25,7 @@ type Codec[E any] struct {
 type Inbox[E any] struct {
 	scope   *Scope
 	source  uint32
+	lane    uint64
 	limit   int64
 	waiting atomic.Int64
 	shed    atomic.Uint64
@@ -37,14 +38,16 @@ type Inbox[E any] struct {
 
 // parcel is an item on its way.
 type parcel[E any] struct {
-	in *Inbox[E]
-	e  E
+	in   *Inbox[E]
+	from uint64 // its lane (Explore)
+	e    E
 }
 
 // NewInbox makes an inbox whose items are given to handle, on the loop. The
 // item is valid during the call only.
 func NewInbox[E any](s *Scope, name string, limit int, codec Codec[E], handle func(*E)) *Inbox[E] {
 	in := &Inbox[E]{scope: s, source: s.loop.source(s.name + "/" + name), limit: int64(limit), codec: codec, handle: handle}
+	in.lane = Lane(s.loop.name, s.name, name)
 	s.OnClose(func() { in.closed.Store(true) })
 	if r, ok := s.loop.drv.(registrar); ok {
 		r.register(in.source, in)
@@ -100,10 +103,10 @@ func (in *Inbox[E]) wrap(e *E) *parcel[E] {
 	if n := len(in.pool); n > 0 {
 		p := in.pool[n-1]
 		in.pool = in.pool[:n-1]
-		p.e = *e
+		p.e, p.from = *e, in.lane
 		return p
 	}
-	return &parcel[E]{in: in, e: *e}
+	return &parcel[E]{in: in, from: in.lane, e: *e}
 }
 
 func (in *Inbox[E]) recycle(p *parcel[E]) {
@@ -115,6 +118,7 @@ func (in *Inbox[E]) recycle(p *parcel[E]) {
 }
 
 func (p *parcel[E]) owner() *Loop { return p.in.scope.loop }
+func (p *parcel[E]) lane() uint64 { return p.from }
 
 // Fire is for drivers.
 func (p *parcel[E]) Fire() {

@@ -219,8 +219,8 @@ func (v *Live) stopping() bool {
 	}
 }
 
-func (v *Live) schedule(_ *Loop, at int64, ev Event) int32 { return v.timers.push(at, ev) }
-func (v *Live) reschedule(_ *Loop, slot int32, at int64)   { v.timers.move(slot, at) }
+func (v *Live) schedule(_ *Loop, at int64, ev Event) int32 { return v.timers.push(at, 0, ev) }
+func (v *Live) reschedule(_ *Loop, slot int32, at int64)   { v.timers.move(slot, at, 0) }
 func (v *Live) unschedule(_ *Loop, slot int32)             { v.timers.remove(slot) }
 func (v *Live) postpone(_ *Loop, ev Event)                 { v.postponed = append(v.postponed, ev) }
 

@@ -9,8 +9,8 @@
 // A handler never blocks. Whatever may wait is started through a Port.
 //
 // Read loop.go (Loop, Scope), then timer.go, inbox.go, port.go, task.go for
-// what a service may hold, then virtual.go, live.go and record.go for who turns
-// the loop. bus, store, node and sim call it.
+// what a service may hold, then virtual.go with explore.go, live.go and record.go
+// for who turns the loop. bus, store, node and sim call it.
 package sched
 
 import (
@@ -55,6 +55,7 @@ func (p Panic) Error() string { return fmt.Sprintf("panic in %s: %v", p.Scope.na
 // for the loop's own handlers.
 type Loop struct {
 	name        string
+	lane        uint64 // of its timers and slices (World.Explore)
 	seed        uint64
 	incarnation string
 
@@ -87,7 +88,7 @@ type Loop struct {
 func newLoop(name, incarnation string, seed uint64, drv driver) *Loop {
 	// Two loops that see the same must not be taken for each other.
 	hash := xxhash.Sum64String(name + "\x00" + incarnation)
-	return &Loop{name: name, incarnation: incarnation, seed: seed, drv: drv, pace: 1, hash: hash, settled: hash, streams: map[string]*rand.Rand{},
+	return &Loop{name: name, lane: Lane(name), incarnation: incarnation, seed: seed, drv: drv, pace: 1, hash: hash, settled: hash, streams: map[string]*rand.Rand{},
 		onPanic: func(p Panic) { panic(fmt.Sprintf("%v\n%s", p.Error(), p.Stack)) }}
 }
 

@@ -9,13 +9,15 @@ import (
 
 // World is the virtual driver: one event heap for all loops of a simulated
 // world, and the world's own events. Time stands still while an event is
-// handled and jumps to the next one. Order is (time, sequence number).
+// handled and jumps to the next one. Order is (time, sequence number), unless
+// Explore permutes what is due at one instant.
 type World struct {
 	q     queue
 	now   int64
 	seed  uint64
 	count uint64
 	hash  uint64
+	order explorer
 
 	// SliceCost is the virtual time that one slice of deferred work takes; 0
 	// lets long work end in the instant it began.
@@ -57,10 +59,10 @@ func (w *World) NewLoop(name string, incarnation int) *Loop {
 }
 
 // Push makes an event of the world due at an instant, at once if it has passed.
-func (w *World) Push(at time.Time, ev Event) { w.q.push(max(nanos(at), w.now), ev) }
+func (w *World) Push(at time.Time, ev Event) { w.pushWorld(max(nanos(at), w.now), ev) }
 
 // After makes an event of the world due after d.
-func (w *World) After(d time.Duration, ev Event) { w.q.push(later(w.now, d), ev) }
+func (w *World) After(d time.Duration, ev Event) { w.pushWorld(later(w.now, d), ev) }
 
 // Func is a world event that calls a function.
 type Func func()
@@ -129,7 +131,9 @@ func (w *World) Step() bool {
 	l.now = max(l.now, at+l.offset)
 	l.wall = l.now
 	before := l.events
+	w.order.cause = l.lane
 	ev.Fire()
+	w.order.cause = 0
 	if l.events != before {
 		w.count++
 		w.hash = mix(w.hash^l.hash, w.count)
@@ -159,11 +163,13 @@ func (w *World) Next() (time.Time, bool) {
 }
 
 func (w *World) schedule(l *Loop, at int64, ev Event) int32 {
-	return w.q.push(w.due(l, at), ev)
+	at = w.due(l, at)
+	return w.q.push(at, w.order.draw(at, l.lane), ev)
 }
 
 func (w *World) reschedule(l *Loop, slot int32, at int64) {
-	w.q.move(slot, w.due(l, at))
+	at = w.due(l, at)
+	w.q.move(slot, at, w.order.draw(at, l.lane))
 }
 
 // due is the world's instant of an instant of the node's clock.
@@ -179,27 +185,40 @@ func (w *World) due(l *Loop, at int64) int64 {
 func (w *World) unschedule(_ *Loop, slot int32) { w.q.remove(slot) }
 
 func (w *World) post(l *Loop, ev Event) bool {
-	if !l.dead {
-		w.q.push(w.now, ev)
+	if l.dead {
+		return false
 	}
-	return !l.dead
+	var draw uint64
+	if w.order.on {
+		draw = w.order.draw(w.now, ev.(laned).lane())
+	}
+	w.q.push(w.now, draw, ev)
+	return true
 }
 
-func (w *World) postpone(_ *Loop, ev Event) { w.q.push(later(w.now, w.SliceCost), ev) }
+func (w *World) postpone(l *Loop, ev Event) {
+	at := later(w.now, w.SliceCost)
+	w.q.push(at, w.order.draw(at, l.lane), ev)
+}
 
 // Deliver makes an item enter a virtual loop's inbox at an instant, as a frame
 // under way does: one event, where Offer from a world event would be two. It
 // reports false, and counts the item as shed, when the inbox is full: what is
 // under way has its place already.
 func Deliver[E any](w *World, in *Inbox[E], at time.Time, e E) bool {
-	return DeliverFrom(w, in, at, &e)
+	return DeliverOn(w, in, in.lane, at, &e)
 }
 
-// DeliverFrom is Deliver for items too large to pass around: it copies *e once.
-func DeliverFrom[E any](w *World, in *Inbox[E], at time.Time, e *E) bool {
+// DeliverOn is Deliver for items too large to pass around, of which *e is copied
+// once, and for inboxes that many senders fill: items of one lane keep their
+// order, whatever Explore does with those of others.
+func DeliverOn[E any](w *World, in *Inbox[E], lane uint64, at time.Time, e *E) bool {
 	if !in.reserve() {
 		return false
 	}
-	w.q.push(max(nanos(at), w.now), in.wrap(e))
+	due := max(nanos(at), w.now)
+	p := in.wrap(e)
+	p.from = lane
+	w.q.push(due, w.order.draw(due, lane), p)
 	return true
 }

@@ -52,9 +52,12 @@ type heldBatch struct {
 
 func newDisk(h *Host, pebble bool) *disk {
 	d := &disk{host: h, rng: sched.NewStream(h.world.cfg.Seed, "disk", h.Name)}
-	if pebble {
+	switch given := h.world.cfg.FileSystem; {
+	case pebble && given != nil:
+		d.fs = given(h.Name)
+	case pebble:
 		d.fs = vfs.NewMem()
-	} else {
+	default:
 		d.mem = &store.MemDisk{}
 	}
 	return d

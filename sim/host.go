@@ -66,7 +66,13 @@ func (h *Host) start() {
 	w := h.world
 	storage, err := h.disk.open()
 	if err != nil {
-		panic(fmt.Sprintf("sim: %s cannot open its store: %v", h.Name, err))
+		if w.cfg.FileSystem == nil {
+			panic(fmt.Sprintf("sim: %s cannot open its store: %v", h.Name, err))
+		}
+		w.trace("host", "store_unopened", map[string]any{"node": h.Name, "err": err.Error()})
+		h.disk.engine = nil
+		w.Sched.After(w.cfg.RestartAfter, sched.Func(h.start))
+		return
 	}
 	if h.incarnation > 0 && h.IsValidator() && w.OnOpened != nil {
 		w.OnOpened(h)

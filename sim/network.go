@@ -71,6 +71,7 @@ type end struct {
 	arrives     time.Time // of the last frame sent from here: order is kept
 	stalled     [][]byte  // held up by a partition
 	rng         *rand.Rand
+	lane        uint64    // of what arrives here: a stream keeps its order
 	free        time.Time // when the last frame has left, where bandwidth is limited
 }
 
@@ -90,15 +91,15 @@ var _ wire.Transport = (*transport)(nil)
 func (n *network) newEnd(id wire.Conn, h, peer *Host) *end {
 	key := [2]*Host{h, peer}
 	rng := n.rngs[key]
+	name := "nobody"
+	if peer != nil {
+		name = peer.Name
+	}
 	if rng == nil {
-		name := "nobody"
-		if peer != nil {
-			name = peer.Name
-		}
 		rng = sched.NewStream(n.w.cfg.Seed, "network", h.Name, name)
 		n.rngs[key] = rng
 	}
-	e := &end{id: id, host: h, incarnation: h.incarnation, rng: rng}
+	e := &end{id: id, host: h, incarnation: h.incarnation, rng: rng, lane: sched.Lane("network", name, h.Name)}
 	h.ends[id] = e
 	return e
 }
@@ -154,7 +155,7 @@ func (n *network) overtaken(to *end, after time.Duration, ev *wire.Event) {
 func (n *network) arrive(to *end, at time.Time, ev *wire.Event) {
 	if in := to.host.inbox(); in != nil && to.alive() {
 		ev.Conn = to.id
-		sched.DeliverFrom(n.w.Sched, in, at, ev)
+		sched.DeliverOn(n.w.Sched, in, to.lane, at, ev)
 	}
 }
 

@@ -24,6 +24,7 @@ import (
 	"bettensor/store"
 
 	"github.com/cespare/xxhash/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // Feed is what the games feed knows. sim/market has one; tests have smaller ones.
@@ -49,6 +50,13 @@ type Config struct {
 	RestartAfter time.Duration
 	// SliceCost is the virtual time of one slice of long work; default 0.
 	SliceCost time.Duration
+	// Explore permutes, by the seed, what falls due at one instant and is not
+	// ordered in production either (sched.World.Explore).
+	Explore bool
+	// FileSystem, where set, is what a validator's store lies on, in place of one in
+	// memory. It may fail: a store that does not open is tried again after
+	// RestartAfter, as a supervisor would.
+	FileSystem func(host string) vfs.FS
 }
 
 // Latency of the services around a node.
@@ -155,6 +163,9 @@ func NewWorld(cfg Config) (*World, error) {
 	cfg.Disk.fill()
 	w := &World{cfg: cfg, Sched: sched.NewWorld(cfg.Start, cfg.Seed)}
 	w.Sched.SliceCost = cfg.SliceCost
+	if cfg.Explore {
+		w.Sched.Explore()
+	}
 	w.net = newNetwork(w)
 	cc := cfg.Chain
 	for i := range cfg.Validators {
