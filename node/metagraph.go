@@ -163,15 +163,21 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 // reason: no endpoint answers, or those that do stand still. A timer asks it where
 // no answer does.
 func (m *metagraph) judgeAge() {
-	seen, newest := m.began, "none was ever seen"
-	if meta := m.state.Meta; meta != nil {
-		newest = fmt.Sprintf("the newest is %d", meta.Block)
-		if meta.At.After(seen) {
-			seen = meta.At
-		}
+	seen := m.began
+	if meta := m.state.Meta; meta != nil && meta.At.After(seen) {
+		seen = meta.At
 	}
 	limit := staleBlocks * m.cfg.blockTime
 	age := m.core.loop.Now().Sub(seen)
+	if age < limit {
+		m.core.alarms.Set(AlarmChainStale, false, "")
+		m.stale.ArmAt(seen.Add(limit))
+		return
+	}
+	newest := "none was ever seen"
+	if meta := m.state.Meta; meta != nil {
+		newest = fmt.Sprintf("the newest is %d", meta.Block)
+	}
 	why := m.lastErr
 	switch {
 	case why != "":
@@ -183,10 +189,7 @@ func (m *metagraph) judgeAge() {
 	if m.silence != "" && m.silence != why {
 		why += "; before that: " + m.silence
 	}
-	m.core.alarms.Set(AlarmChainStale, age >= limit, fmt.Sprintf("no new block of the chain for %v, %s: %s", age.Round(time.Second), newest, why))
-	if age < limit {
-		m.stale.ArmAt(seen.Add(limit))
-	}
+	m.core.alarms.Set(AlarmChainStale, true, fmt.Sprintf("no new block of the chain for %v, %s: %s", age.Round(time.Second), newest, why))
 }
 
 // served says whether somebody's permit or address differs in two metagraphs.

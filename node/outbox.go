@@ -63,7 +63,9 @@ func (b *outbox) waits(id bet.GameID) bool {
 func (b *outbox) over(before bet.Day) []bet.GameID {
 	var out []bet.GameID
 	for id, rows := range b.byGame { // sorted below
-		if !slices.ContainsFunc(rows, func(o *outgoing) bool { return max(bet.DayOf(o.Made), bet.DayOf(o.Start), o.settled) >= before }) {
+		if !slices.ContainsFunc(rows, func(o *outgoing) bool {
+			return o.settled >= before || bet.DayOf(o.Start) >= before || bet.DayOf(o.Made) >= before
+		}) {
 			out = append(out, id)
 		}
 	}

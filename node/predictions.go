@@ -288,10 +288,7 @@ func (p *predictions) forget(today bet.Day) (more bool) {
 		text := p.dropped.String()
 		ledger.Facts.Put(b, ledger.FactAccuracy, &text)
 	}
-	for line := range book.budget.All() { // by day
-		if line.Day >= today-ledger.HistoryDays {
-			break
-		}
+	for line := range book.budget.Before(today - ledger.HistoryDays) {
 		if b.Len() >= forgetRows {
 			more = true
 			break

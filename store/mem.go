@@ -16,6 +16,9 @@ type MemDisk struct {
 	version     uint32
 	states      []memState // states[0] is durable, the others a crash may take
 	checkpoints map[string]memState
+	// era begins anew whenever somebody else may hold the tree: what was made in
+	// this one is nobody else's yet, and is changed in place.
+	era uint64
 }
 
 type memState struct {
@@ -119,6 +122,14 @@ func (e *Mem) Apply(seq Seq, batches []*Batch, sync bool) error {
 	if err := inOrder(s.seq, seq, len(batches)); err != nil {
 		return err
 	}
+	for _, b := range batches { // whole or not at all
+		if err := b.Each(func([]byte, []byte, bool) error { return nil }); err != nil {
+			return err
+		}
+	}
+	if !sync {
+		m.era++ // a crash may fall back to what is there
+	}
 	for _, b := range batches {
 		err := b.Each(func(key, row []byte, delete bool) error {
 			switch {
@@ -126,10 +137,10 @@ func (e *Mem) Apply(seq Seq, batches []*Batch, sync bool) error {
 				r := ReadKey(row)
 				s.version = r.Uint32()
 			case delete:
-				s.root = s.root.without(key)
+				s.root = s.root.without(key, m.era)
 			default:
 				// The batch is reused by its owner: keep a copy.
-				s.root = s.root.with(bytes.Clone(key), append([]byte{}, row...))
+				s.root = s.root.insert(newMemNode(key, row, m.era), m.era)
 			}
 			return nil
 		})
@@ -161,6 +172,7 @@ func (e *Mem) Snapshot() (Snapshot, error) {
 		return nil, err
 	}
 	defer m.mu.Unlock()
+	m.era++
 	return memSnapshot{m.newest().root}, nil
 }
 
@@ -177,6 +189,7 @@ func (e *Mem) Checkpoint(dir string) error {
 	if m.checkpoints == nil {
 		m.checkpoints = make(map[string]memState)
 	}
+	m.era++
 	m.checkpoints[dir] = m.newest()
 	return nil
 }
@@ -224,18 +237,34 @@ func (s memSnapshot) Close() error { return nil }
 
 // memNode is a node of a persistent treap: a search tree by key and a heap by
 // rank, where the rank is a hash of the key. Its shape thus depends only on
-// what it holds, its depth is logarithmic, and a change copies one path.
+// what it holds, its depth is logarithmic, and a change copies one path: of the
+// nodes on it, those that a snapshot, a checkpoint or an older state may hold.
 type memNode struct {
 	key, row    []byte
 	rank        uint64
+	era         uint64 // in which it was made
 	left, right *memNode
 }
 
-func (n *memNode) with(key, row []byte) *memNode {
-	return n.insert(&memNode{key: key, row: row, rank: xxhash.Sum64(key)})
+// newMemNode copies key and row: a batch is reused by its owner.
+func newMemNode(key, row []byte, era uint64) *memNode {
+	b := make([]byte, len(key)+len(row))
+	copy(b, key)
+	copy(b[len(key):], row)
+	return &memNode{key: b[:len(key):len(key)], row: b[len(key):], rank: xxhash.Sum64(key), era: era}
 }
 
-func (n *memNode) insert(x *memNode) *memNode {
+// mine is the node itself where nobody else can hold it, else a copy.
+func (n *memNode) mine(era uint64) *memNode {
+	if n.era == era {
+		return n
+	}
+	up := *n
+	up.era = era
+	return &up
+}
+
+func (n *memNode) insert(x *memNode, era uint64) *memNode {
 	if n == nil {
 		return x
 	}
@@ -245,16 +274,16 @@ func (n *memNode) insert(x *memNode) *memNode {
 		return x
 	}
 	if x.above(n) {
-		x.left, x.right = n.split(x.key)
+		x.left, x.right = n.split(x.key, era)
 		return x
 	}
-	up := *n
+	up := n.mine(era)
 	if c < 0 {
-		up.left = n.left.insert(x)
+		up.left = up.left.insert(x, era)
 	} else {
-		up.right = n.right.insert(x)
+		up.right = up.right.insert(x, era)
 	}
-	return &up
+	return up
 }
 
 func (n *memNode) above(o *memNode) bool {
@@ -262,54 +291,55 @@ func (n *memNode) above(o *memNode) bool {
 }
 
 // split parts a tree that does not hold key at key.
-func (n *memNode) split(key []byte) (less, more *memNode) {
+func (n *memNode) split(key []byte, era uint64) (less, more *memNode) {
 	if n == nil {
 		return nil, nil
 	}
-	up := *n
-	if bytes.Compare(n.key, key) < 0 {
-		up.right, more = n.right.split(key)
-		return &up, more
+	up := n.mine(era)
+	if bytes.Compare(up.key, key) < 0 {
+		up.right, more = up.right.split(key, era)
+		return up, more
 	}
-	less, up.left = n.left.split(key)
-	return less, &up
+	less, up.left = up.left.split(key, era)
+	return less, up
 }
 
-func (n *memNode) without(key []byte) *memNode {
+func (n *memNode) without(key []byte, era uint64) *memNode {
 	if n == nil {
 		return nil
 	}
-	up := *n
 	switch c := bytes.Compare(key, n.key); {
 	case c == 0:
-		return join(n.left, n.right)
+		return join(n.left, n.right, era)
 	case c < 0:
-		if up.left = n.left.without(key); up.left == n.left {
-			return n
+		if left := n.left.without(key, era); left != n.left {
+			n = n.mine(era)
+			n.left = left
 		}
 	default:
-		if up.right = n.right.without(key); up.right == n.right {
-			return n
+		if right := n.right.without(key, era); right != n.right {
+			n = n.mine(era)
+			n.right = right
 		}
 	}
-	return &up
+	return n
 }
 
 // join merges two trees, all keys of the first before all of the second.
-func join(a, b *memNode) *memNode {
+func join(a, b *memNode, era uint64) *memNode {
 	switch {
 	case a == nil:
 		return b
 	case b == nil:
 		return a
 	case a.above(b):
-		up := *a
-		up.right = join(a.right, b)
-		return &up
+		up := a.mine(era)
+		up.right = join(up.right, b, era)
+		return up
 	default:
-		up := *b
-		up.left = join(a, b.left)
-		return &up
+		up := b.mine(era)
+		up.left = join(a, up.left, era)
+		return up
 	}
 }
 

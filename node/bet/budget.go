@@ -3,6 +3,7 @@ package bet
 import (
 	"cmp"
 	"iter"
+	"math"
 	"slices"
 
 	"bettensor/node/chain"
@@ -74,10 +75,15 @@ func (b *Budget) Forget(before Day) int {
 func (b *Budget) Len() int { return len(b.spent) }
 
 // All yields the lines by day and then hotkey.
-func (b *Budget) All() iter.Seq[Spend] {
-	lines := make([]Spend, 0, len(b.spent))
+func (b *Budget) All() iter.Seq[Spend] { return b.Before(math.MaxInt32) }
+
+// Before yields the lines of the days before the one given, likewise.
+func (b *Budget) Before(d Day) iter.Seq[Spend] {
+	var lines []Spend
 	for key, spent := range b.spent { // sorted below
-		lines = append(lines, Spend{key.day, key.hotkey, spent})
+		if key.day < d {
+			lines = append(lines, Spend{key.day, key.hotkey, spent})
+		}
 	}
 	slices.SortFunc(lines, func(x, y Spend) int {
 		return cmp.Or(cmp.Compare(x.Day, y.Day), cmp.Compare(x.Hotkey, y.Hotkey))
