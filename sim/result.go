@@ -37,6 +37,8 @@ type Result struct {
 	Restarts        int               `json:"restarts"`
 	Epochs          uint64            `json:"epochs"`
 	Replay          string            `json:"replay,omitempty"`
+	// Stopped says what ended the run before its time; "" for a run to its end.
+	Stopped string `json:"stopped,omitempty"`
 	// Checked: a second run left the same trace.
 	Checked bool `json:"checked,omitempty"`
 	// Checkpoints of the running hash, one every 65,536 events: two runs that
@@ -95,6 +97,8 @@ type InvariantResult struct {
 	Violations uint64 `json:"violations"`
 	First      string `json:"first,omitempty"`
 	Disabled   string `json:"disabled,omitempty"`
+	// At is when the first violation was found; the zero time where there is none.
+	At time.Time `json:"at,omitzero"`
 }
 
 // TopicResult sums a topic over all nodes and restarts.
@@ -176,7 +180,7 @@ func (r *recorder) result() *Result {
 		res.Miners = append(res.Miners, m)
 	}
 	for _, c := range r.final {
-		res.Invariants = append(res.Invariants, InvariantResult{Name: c.Name, Checked: c.Checked, Violations: c.Violations, First: c.First, Disabled: c.Disabled})
+		res.Invariants = append(res.Invariants, InvariantResult{Name: c.Name, Checked: c.Checked, Violations: c.Violations, First: c.First, At: c.At, Disabled: c.Disabled})
 	}
 	all := r.gone
 	for _, h := range w.Hosts {

@@ -34,6 +34,14 @@ type RunOptions struct {
 	// Done, where set, is called with the world when it has turned to its end and
 	// before it is closed; its error is the run's.
 	Done func(*World) error
+	// FailFast ends the run at the first violation of an invariant.
+	FailFast bool
+	// Until ends the run at a moment; the zero Moment lets it go on to its end.
+	Until Moment
+	// Revision of the program and Games, the names of the files of matches, for the
+	// head of the trace.
+	Revision string
+	Games    []string
 }
 
 // Progress is how far a run is.
@@ -59,24 +67,31 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 	var trace *Trace
 	if o.Trace != nil {
 		trace = NewTrace(o.Trace, w)
+		trace.head(p, &o)
 	}
 	r := &recorder{w: w, p: p, miners: map[chain.Hotkey]*tally{}, settled: map[uint64]outcome{}}
 	w.Sched.Checkpoint = func(_, hash uint64) { r.checkpoints = append(r.checkpoints, hash) }
 	r.attach()
 	r.watch()
+	end := newStop(&o, w, r.checks, trace)
 	began := wallOf(o.Wall)
 	length := p.End.Sub(p.Start)
 	nextDay := bet.DayOf(p.Start) + 1
+turning:
 	for i := 1; i <= progressSteps; i++ {
 		until := p.Start.Add(length / progressSteps * time.Duration(i))
 		if i == progressSteps {
 			until = p.End
 		}
 		for ; !nextDay.Start().After(until); nextDay++ {
-			w.Run(nextDay.Start())
+			if end.turn(w, nextDay.Start()) {
+				break turning
+			}
 			r.audit(false)
 		}
-		w.Run(until)
+		if end.turn(w, until) {
+			break
+		}
 		if o.Stopped != nil {
 			if err := o.Stopped(); err != nil {
 				return nil, fmt.Errorf("stopped at %s: %w", until.Format(time.DateTime), err)
@@ -86,9 +101,13 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 			o.Progress(Progress{At: until, Share: float64(i) / progressSteps, Events: w.Sched.Events()})
 		}
 	}
-	w.Chain.Advance(p.End)
+	w.Chain.Advance(w.now())
 	r.audit(true)
 	res := r.result()
+	if end.reached() {
+		res.Stopped, res.End = end.why(), w.now()
+		res.VirtualSeconds = res.End.Sub(res.Start).Seconds()
+	}
 	if o.Done != nil {
 		if err := o.Done(w); err != nil {
 			return nil, err

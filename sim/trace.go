@@ -5,28 +5,47 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"time"
 
 	"bettensor/sched"
 )
 
 // Trace writes what happens as JSON lines: bus events, starts and completions
-// of ports, hosts and faults. The last line holds the hash.
+// of ports, hosts and faults. The first line says what runs, the last one holds
+// the hash.
 type Trace struct {
-	w   *bufio.Writer
-	err error
-	now func() time.Time
-	n   uint64
+	w     *bufio.Writer
+	err   error
+	sched *sched.World
+	n     uint64
+}
+
+// TraceHead is the first line of a trace: all that it takes to make the others
+// again, but for the program and the files of matches.
+type TraceHead struct {
+	Scenario string   `json:"scenario"` // its name
+	Seed     uint64   `json:"seed"`
+	Revision string   `json:"revision,omitempty"`
+	Games    []string `json:"games,omitempty"` // names of files
+	File     string   `json:"file"`            // the scenario, with every default filled in
 }
 
 // NewTrace traces a world from now on.
 func NewTrace(out io.Writer, w *World) *Trace {
-	t := &Trace{w: bufio.NewWriterSize(out, 1<<16), now: w.now}
+	t := &Trace{w: bufio.NewWriterSize(out, 1<<16), sched: w.Sched}
 	w.SetTracer(t)
 	return t
 }
 
+// head writes the first line.
+func (t *Trace) head(p *Plan, o *RunOptions) {
+	t.write(TraceHead{Scenario: p.Scenario.Name, Seed: p.Scenario.Seed, Revision: o.Revision, Games: o.Games, File: string(p.Scenario.Canonical())})
+}
+
+// traceLine is a line: n events had been handled when it was written, and their
+// running hash was h.
 type traceLine struct {
+	N    uint64 `json:"n"`
+	Hash string `json:"h"`
 	Time string `json:"t"`
 	Node string `json:"node,omitempty"`
 	Kind string `json:"kind"`
@@ -38,7 +57,7 @@ const traceTime = "2006-01-02T15:04:05.000000Z"
 
 // Trace implements sched.Tracer.
 func (t *Trace) Trace(l *sched.Loop, kind, name string, v any) {
-	line := traceLine{Time: t.now().Format(traceTime), Kind: kind, Name: name, V: v}
+	line := traceLine{N: t.sched.Events(), Hash: HashText(t.sched.Hash()), Time: t.sched.Now().Format(traceTime), Kind: kind, Name: name, V: v}
 	if l != nil {
 		line.Node = l.Name()
 	}

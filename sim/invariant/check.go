@@ -18,8 +18,9 @@ type Check struct {
 	Name, Doc  string
 	Checked    uint64 // how often it was put to the test
 	Violations uint64
-	First      string // the first violation: what, who, when; "" for none
-	Disabled   string // why it was not watched; "" where it was
+	First      string    // the first violation: what, who, when; "" for none
+	At         time.Time // when it was found
+	Disabled   string    // why it was not watched; "" where it was
 }
 
 // docs in the order of Set.rules, which is that of reports.
@@ -42,6 +43,7 @@ type rule struct {
 	Doc
 	checked, violations uint64
 	first, disabled     string
+	at                  time.Time // of the first
 }
 
 // judge counts one test and tells whether it is to be made at all.
@@ -56,6 +58,7 @@ func (r *rule) judge() bool {
 // violate counts a violation; only the first is put into words.
 func (r *rule) violate(at time.Time, format string, args ...any) {
 	if r.violations++; r.violations == 1 {
+		r.at = at.UTC()
 		r.first = at.UTC().Format("2006-01-02 15:04:05.000000") + " " + fmt.Sprintf(format, args...)
 	}
 }

@@ -187,7 +187,7 @@ func (s *Set) Finish(at time.Time) []Check {
 			out[i] = Check{Name: r.Name, Doc: r.Doc.Doc, Disabled: r.disabled}
 			continue
 		}
-		out[i] = Check{Name: r.Name, Doc: r.Doc.Doc, Checked: r.checked, Violations: r.violations, First: r.first}
+		out[i] = Check{Name: r.Name, Doc: r.Doc.Doc, Checked: r.checked, Violations: r.violations, First: r.first, At: r.at}
 	}
 	return out
 }
