@@ -24,7 +24,7 @@ func (c *Chain) Commits(h chain.Hotkey) []Commit {
 	}
 	var out []Commit
 	for _, k := range a.commits {
-		due := c.EpochIndex(k.block) + c.params.RevealPeriod
+		due := c.epochOf(k) + c.params.RevealPeriod
 		out = append(out, Commit{Hash: k.hash, Block: k.block, RevealFrom: c.epochStart(due), RevealTo: c.epochStart(due+1) - 1})
 	}
 	return out
@@ -96,7 +96,7 @@ func (c *Chain) precheckReveal(b chain.Block, q *chain.Request) chain.Code {
 		if k.hash != hash {
 			continue
 		}
-		if c.EpochIndex(b) == c.EpochIndex(k.block)+c.params.RevealPeriod {
+		if c.EpochIndex(b) == c.epochOf(k)+c.params.RevealPeriod {
 			return chain.OK
 		}
 		code = chain.RevealTooEarly

@@ -12,22 +12,20 @@ import (
 type commit struct {
 	hash  [32]byte
 	block chain.Block
+	epoch uint64 // the block's, as numbered then
 }
 
 // Submit answers a request. An extrinsic is executed at once, in the block
 // after now; the reply says which (Included, also for a refusal), and the
 // caller delivers it when TimeOf(Included) has come. Head and HeadAt are the
-// best block at submission. OpSync is answered as of the finalised block of
-// now. An unknown operation is CallDisabled.
+// best block at submission. OpSync and OpReadWeights are answered as of the
+// finalised block of now. An unknown operation is CallDisabled.
 //
 // q's slices are copied where they are kept.
 func (c *Chain) Submit(now time.Time, q chain.Request) chain.Reply {
-	if q.Op == chain.OpSync {
-		m := c.Finalised(now)
-		return chain.Reply{Head: m.Block, HeadAt: m.At, Metagraph: m}
-	}
-	if q.Op == chain.OpReadWeights {
-		return c.readWeights(now, q.Hotkey)
+	if reads(q.Op) {
+		c.Advance(now)
+		return c.read(c.finalised(), &q)
 	}
 	b := c.execute(now)
 	head := c.BlockAt(c.now)
@@ -57,18 +55,23 @@ func (c *Chain) Submit(now time.Time, q chain.Request) chain.Reply {
 	return p
 }
 
-// readWeights tells what a hotkey's slot has set, as of the present block: the
-// mock chain keeps the weights of one state only.
-func (c *Chain) readWeights(now time.Time, h chain.Hotkey) chain.Reply {
-	c.Advance(now)
-	head := c.BlockAt(c.now)
-	p := chain.Reply{Head: head, HeadAt: c.TimeOf(head)}
-	a := c.holder(h)
-	if a == nil {
+// reads says whether an operation changes nothing.
+func reads(op chain.Op) bool { return op == chain.OpSync || op == chain.OpReadWeights }
+
+// read answers what changes nothing, as of block b.
+func (c *Chain) read(b chain.Block, q *chain.Request) chain.Reply {
+	m := c.stateAt(b)
+	p := chain.Reply{Head: m.Block, HeadAt: m.At}
+	if q.Op == chain.OpSync {
+		p.Metagraph = m
+		return p
+	}
+	uid, ok := m.UIDOf(q.Hotkey)
+	if !ok {
 		p.Code = chain.HotKeyNotRegisteredInSubNet
 		return p
 	}
-	p.Weights, p.Included = c.Weights(a.uid)
+	p.Weights, p.Included = c.weightsIn(b, uid)
 	return p
 }
 
@@ -181,7 +184,16 @@ func withinLimit(values []uint16, limit uint16) bool {
 
 // expired tells whether the epoch in which a commit could be revealed is over.
 func (c *Chain) expired(k commit, b chain.Block) bool {
-	return c.EpochIndex(b) > c.EpochIndex(k.block)+c.params.RevealPeriod
+	return c.EpochIndex(b) > c.epochOf(k)+c.params.RevealPeriod
+}
+
+// epochOf is the epoch of a commit. The fixed schedule reckons it from the block
+// by today's tempo; one that is state has kept it.
+func (c *Chain) epochOf(k commit) uint64 {
+	if c.params.Stateful() {
+		return k.epoch
+	}
+	return c.EpochIndex(k.block)
 }
 
 // commitWeights keeps a hash. It counts as an update: it moves LastUpdate and
@@ -208,7 +220,7 @@ func (c *Chain) commitWeights(b chain.Block, q *chain.Request) chain.Code {
 	if len(a.commits)-live >= chain.MaxUnrevealedCommits {
 		return chain.TooManyUnrevealedCommits
 	}
-	a.commits = append(slices.Delete(a.commits, 0, live), commit{hash: q.Commit, block: b})
+	a.commits = append(slices.Delete(a.commits, 0, live), commit{hash: q.Commit, block: b, epoch: c.EpochIndex(b)})
 	s.lastUpdate = b
 	return chain.OK
 }
@@ -248,7 +260,7 @@ func (c *Chain) revealWeights(b chain.Block, q *chain.Request) chain.Code {
 	case at < 0:
 		return chain.InvalidRevealCommitHashNotMatch
 	}
-	if c.EpochIndex(b) != c.EpochIndex(a.commits[at].block)+c.params.RevealPeriod {
+	if c.EpochIndex(b) != c.epochOf(a.commits[at])+c.params.RevealPeriod {
 		return chain.RevealTooEarly
 	}
 	if code := c.storeWeights(b, q); code != chain.OK {

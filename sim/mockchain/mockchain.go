@@ -13,7 +13,7 @@
 // Read this file for the configuration, the clock and the snapshots, slots.go
 // for registration and pruning, extrinsic.go for what a node may submit and
 // why it is refused, timelock.go for commits that the chain opens itself,
-// commits.go for hashes and what a pool refuses beforehand, yuma.go for
+// branch.go for blocks that do not last and endpoints that are behind, commits.go for hashes and what a pool refuses beforehand, yuma.go for
 // consensus, emission.go for the money.
 //
 // Facts follow the public source of the chain's runtime with the fixed epoch
@@ -52,9 +52,12 @@ type Config struct {
 	// StakeEmission adds what a hotkey earns to its stake, as on the chain.
 	// Off, stakes stay what the scenario says.
 	StakeEmission bool
-	// FinalityLag is how many blocks the finalised head, at which OpSync reads,
-	// trails the best block.
+	// FinalityLag is how many blocks the finalised head, at which OpSync and
+	// OpReadWeights read, trails the best block.
 	FinalityLag chain.Block
+	// History is how many blocks before the finalised head can still be asked for
+	// (SubmitStale). It costs a copy of each state that lies in them.
+	History chain.Block
 	// ServingRateLimit is the least number of blocks between two axon
 	// announcements of one hotkey; 0 for no limit.
 	ServingRateLimit uint64
@@ -155,14 +158,26 @@ type Chain struct {
 	onEpoch     func(Epoch)
 	onReveal    func(Reveal)
 
-	sealed   []sealed // timelocked commits that wait, in the order they were made in
+	sealed   []sealed  // timelocked commits that wait, in the order they were made in
+	silences []silence // of the beacon, in order
 	safeMode bool
+
+	branch bool        // made by Fork
+	base   chain.Block // of a branch: its finalised head, for good
 }
 
 // version is a state that held from a block until the next version's.
 type version struct {
-	from chain.Block
-	shot *chain.Metagraph
+	from  chain.Block
+	shot  *chain.Metagraph
+	votes []vote
+}
+
+// vote is the weights that a slot has set.
+type vote struct {
+	uid     chain.UID
+	weights chain.Weights
+	at      chain.Block
 }
 
 // account is what the chain keeps by hotkey. It outlives the slot.
@@ -234,18 +249,27 @@ func (c *Chain) TimeOf(b chain.Block) time.Time {
 // NextEpoch is the first block after b that runs an epoch under the present
 // tempo; false where tempo 0 means that none ever does. An epoch runs in the
 // last block of its index: when (block+netuid+1) mod (tempo+1) is tempo.
+//
+// On a schedule that is state (KeepSchedule) one runs tempo blocks after the one
+// before.
 func (c *Chain) NextEpoch(b chain.Block) (chain.Block, bool) {
 	if c.params.Tempo == 0 {
 		return 0, false
+	}
+	if c.params.Stateful() {
+		return c.params.EpochStart(c.cfg.Netuid, c.params.Epoch(c.cfg.Netuid, b)+1), true
 	}
 	tempo := chain.Block(c.params.Tempo)
 	next := b + 1
 	return next + tempo - (next+chain.Block(c.cfg.Netuid)+1)%(tempo+1), true
 }
 
-// EpochIndex numbers the epoch a block lies in: (block+netuid+1)/(tempo+1).
-// Commits and reveals are reckoned by it.
+// EpochIndex numbers the epoch a block lies in: (block+netuid+1)/(tempo+1) on the
+// fixed schedule. Commits and reveals are reckoned by it.
 func (c *Chain) EpochIndex(b chain.Block) uint64 {
+	if c.params.Stateful() {
+		return c.params.Epoch(c.cfg.Netuid, b)
+	}
 	return uint64(b+chain.Block(c.cfg.Netuid)+1) / (uint64(c.params.Tempo) + 1)
 }
 
@@ -297,12 +321,19 @@ func (c *Chain) execute(now time.Time) chain.Block {
 	return b
 }
 
+// finalised is the newest block that no other can take the place of any more.
+func (c *Chain) finalised() chain.Block {
+	if c.branch {
+		return c.base
+	}
+	head := c.BlockAt(c.now)
+	return head - min(head, c.cfg.FinalityLag)
+}
+
 // oldest is the oldest block a reader can ask for, now or later.
 func (c *Chain) oldest() chain.Block {
-	if head := c.BlockAt(c.now); head > c.cfg.FinalityLag {
-		return head - c.cfg.FinalityLag
-	}
-	return 0
+	b := c.finalised()
+	return b - min(b, c.cfg.History)
 }
 
 // touch is called before block b changes the state. The state so far is kept
@@ -312,7 +343,7 @@ func (c *Chain) touch(b chain.Block) {
 	if b > c.from {
 		oldest := c.oldest()
 		if b > oldest {
-			c.past = append(c.past, version{from: c.from, shot: c.snapshot()})
+			c.past = append(c.past, version{from: c.from, shot: c.snapshot(), votes: c.votes()})
 		}
 		c.from = b
 		stale := 0
@@ -367,12 +398,8 @@ func (c *Chain) snapshot() *chain.Metagraph {
 // blocks of one state; only the head of the snapshot is made anew.
 func (c *Chain) stateAt(b chain.Block) *chain.Metagraph {
 	at := &c.shot
-	if b < c.from && len(c.past) > 0 {
-		i := len(c.past) - 1
-		for i > 0 && c.past[i].from > b {
-			i--
-		}
-		at = &c.past[i].shot
+	if v := c.versionAt(b); v != nil {
+		at = &v.shot
 	} else {
 		c.snapshot()
 	}
@@ -382,6 +409,42 @@ func (c *Chain) stateAt(b chain.Block) *chain.Metagraph {
 		*at = &m
 	}
 	return *at
+}
+
+// versionAt is the past state that held in block b, nil where the present one did.
+func (c *Chain) versionAt(b chain.Block) *version {
+	if b >= c.from || len(c.past) == 0 {
+		return nil
+	}
+	i := len(c.past) - 1
+	for i > 0 && c.past[i].from > b {
+		i--
+	}
+	return &c.past[i]
+}
+
+// votes are the weights of the present state, by UID.
+func (c *Chain) votes() []vote {
+	var out []vote
+	for i := range c.slots {
+		if s := &c.slots[i]; len(s.weights.UIDs) > 0 {
+			out = append(out, vote{chain.UID(i), s.weights, s.weightsAt})
+		}
+	}
+	return out
+}
+
+// weightsIn are the weights that a slot had in block b.
+func (c *Chain) weightsIn(b chain.Block, uid chain.UID) (chain.Weights, chain.Block) {
+	v := c.versionAt(b)
+	if v == nil {
+		return c.Weights(uid)
+	}
+	i, ok := slices.BinarySearchFunc(v.votes, uid, func(v vote, u chain.UID) int { return int(v.uid) - int(u) })
+	if !ok {
+		return chain.Weights{}, 0
+	}
+	return v.votes[i].weights, v.votes[i].at
 }
 
 // Metagraph is the subnet at the best block of now. It is never changed
@@ -394,7 +457,7 @@ func (c *Chain) Metagraph(now time.Time) *chain.Metagraph {
 // Finalised is the subnet at the finalised block of now, as OpSync reads it.
 func (c *Chain) Finalised(now time.Time) *chain.Metagraph {
 	c.Advance(now)
-	return c.stateAt(c.oldest())
+	return c.stateAt(c.finalised())
 }
 
 // Weights are the weights a slot has set, scaled as the chain keeps them, and

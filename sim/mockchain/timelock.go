@@ -55,6 +55,11 @@ func (c *Chain) OnReveal(f func(Reveal)) { c.onReveal = f }
 
 // StoredRound is the newest round whose pulse block b holds; 0 before the first.
 func (c *Chain) StoredRound(b chain.Block) uint64 {
+	for i := len(c.silences) - 1; i >= 0; i-- { // backwards: one may begin where another ended
+		if s := c.silences[i]; b >= s.from && (b < s.to || s.to == 0) {
+			b = s.from - 1
+		}
+	}
 	since := c.TimeOf(b).Sub(c.cfg.Beacon.Genesis)
 	if since < 0 {
 		return 0
@@ -62,9 +67,50 @@ func (c *Chain) StoredRound(b chain.Block) uint64 {
 	return uint64(since/c.cfg.Beacon.Period) + 1
 }
 
-// blockOfRound is the first block that holds a round's pulse. A round beyond
-// what a time.Duration can say is merely very far away.
+// silence is an outage of the beacon: what is published in it is stored in block
+// to. With to 0 it lasts.
+type silence struct{ from, to chain.Block }
+
+// StopPulses has the chain store no pulse from the block after now on, until
+// ResumePulses. Commits whose round falls into it are opened late, or dropped with
+// their epoch.
+func (c *Chain) StopPulses(now time.Time) {
+	b := c.execute(now)
+	if n := len(c.silences); n == 0 || c.silences[n-1].to > 0 {
+		c.silences = append(c.silences, silence{from: b})
+	}
+}
+
+// ResumePulses has the block after now store all that StopPulses held up.
+func (c *Chain) ResumePulses(now time.Time) {
+	b := c.execute(now)
+	if n := len(c.silences); n > 0 && c.silences[n-1].to == 0 {
+		c.silences[n-1].to = b
+	}
+}
+
+// far is a block that never comes.
+const far = chain.Block(math.MaxInt64)
+
+// blockOfRound is the first block that holds a round's pulse, far where the
+// beacon is silent.
 func (c *Chain) blockOfRound(round uint64) chain.Block {
+	b := c.dueOfRound(round)
+	for _, s := range c.silences {
+		switch {
+		case b < s.from:
+		case s.to == 0:
+			return far
+		default:
+			b = max(b, s.to)
+		}
+	}
+	return b
+}
+
+// dueOfRound is the first block that should hold a round's pulse. A round beyond
+// what a time.Duration can say is merely very far away.
+func (c *Chain) dueOfRound(round uint64) chain.Block {
 	period := c.cfg.Beacon.Period
 	before := min(max(round, 1)-1, uint64(math.MaxInt64/2/period))
 	since := c.cfg.Beacon.Genesis.Add(time.Duration(before) * period).Sub(c.cfg.Genesis)
@@ -76,13 +122,17 @@ func (c *Chain) blockOfRound(round uint64) chain.Block {
 
 // epochStart is the first block of an epoch index.
 func (c *Chain) epochStart(index uint64) chain.Block {
+	if c.params.Stateful() {
+		return c.params.EpochStart(c.cfg.Netuid, index)
+	}
 	at := index * (uint64(c.params.Tempo) + 1)
 	return chain.Block(at - min(at, uint64(c.cfg.Netuid)+1))
 }
 
-// revealAt is the first block in which a commit of an epoch can be opened.
-func (c *Chain) revealAt(epoch, round uint64) chain.Block {
-	return max(c.epochStart(epoch+c.params.RevealPeriod), c.blockOfRound(round))
+// revealAt is the first block in which a commit of an epoch can be opened, the
+// pulse of its round being in block pulse.
+func (c *Chain) revealAt(epoch uint64, pulse chain.Block) chain.Block {
+	return max(c.epochStart(epoch+c.params.RevealPeriod), pulse)
 }
 
 // roundFor is the round that the public tools seal for in block head: so that
@@ -124,7 +174,7 @@ func (c *Chain) commitTimelocked(b chain.Block, s sealed, version uint16) (chain
 	}
 	c.sealed = append(c.sealed, s)
 	at.lastUpdate = b
-	return chain.OK, c.revealAt(s.Epoch, s.Round)
+	return chain.OK, c.revealAt(s.Epoch, c.dueOfRound(s.Round))
 }
 
 // CommitSealed submits a timelocked commit as bytes, which Config.Open opens
@@ -151,7 +201,7 @@ func (c *Chain) nextReveal(b chain.Block) (chain.Block, bool) {
 	found := false
 	for i := range c.sealed {
 		s := &c.sealed[i]
-		due := min(c.revealAt(s.Epoch, s.Round), c.epochStart(s.Epoch+c.params.RevealPeriod+1))
+		due := min(c.revealAt(s.Epoch, c.blockOfRound(s.Round)), c.epochStart(s.Epoch+c.params.RevealPeriod+1))
 		if due = max(due, b+1); !found || due < next {
 			next, found = due, true
 		}

@@ -91,6 +91,9 @@ func (c *Chain) runEpoch(b chain.Block) {
 	e := c.pay(b)
 	c.store()
 	c.epochs++
+	if c.params.Stateful() {
+		c.params.LastEpoch, c.params.EpochIndex = b, c.params.Epoch(c.cfg.Netuid, b)
+	}
 	if c.onEpoch != nil {
 		c.onEpoch(e)
 	}
