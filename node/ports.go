@@ -33,6 +33,8 @@ type Ports struct {
 	// said any more. The owner kills the loop, reopens the store and builds the
 	// node again.
 	Down func(error)
+	// Defects are bugs that the simulator has planted; none where it runs for real.
+	Defects Defect
 }
 
 // Storage is an opened store, as a node is given it.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"slices"
+	"time"
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
@@ -118,13 +119,18 @@ func (p *predictions) received(e *PredictionReceived) {
 	day := bet.DayOf(now)
 	offer := bet.Offer{Now: now, Hotkey: e.Hotkey, Registered: registered,
 		Game: p.v.State.Games[e.Submission.Game], Spent: book.budget.Spent(e.Hotkey, day)}
+	if p.v.has(DefectBudgetRead | DefectMinerClock | DefectDayBoundary) {
+		p.spoil(&offer, e.Submission)
+		day = bet.DayOf(offer.Now)
+	}
 	admitted, refusal := bet.Admit(&offer, e.Submission)
 	if refusal != nil {
 		p.refuse(e, refusal)
 		return
 	}
 	row := &ledger.Prediction{Prediction: admitted, Arrived: book.arrived + 1}
-	if !book.budget.Reserve(e.Hotkey, day, row.Wager) {
+	row.Received = now // as Admit has it, but for a planted bug
+	if !book.budget.Reserve(e.Hotkey, day, row.Wager) && !p.v.has(DefectBudgetRead) {
 		panic("predictions: admitted beyond the budget") // Admit has just checked it
 	}
 	row.Raw = p.pools.Arrive(string(row.Game), uint8(row.Outcome), row.Odds, dollars(row.Wager), now)
@@ -138,6 +144,26 @@ func (p *predictions) received(e *PredictionReceived) {
 	ledger.Budgets.Put(b, ledger.DayKey{Day: day, Hotkey: row.Hotkey}, &spent)
 	p.v.store.Commit(b)
 	p.answer(answer{hotkey: e.Hotkey, id: row.ID, row: row, polled: e.Polled})
+}
+
+// spoil makes an offer as a planted bug would.
+func (p *predictions) spoil(o *bet.Offer, s *bet.Submission) {
+	if p.v.has(DefectMinerClock) {
+		if at, err := time.Parse(time.RFC3339, s.Date); err == nil {
+			o.Now = at
+		}
+	}
+	if p.v.has(DefectDayBoundary) {
+		o.Now = o.Now.Add(-time.Hour)
+		o.Spent = p.v.State.Book.budget.Spent(o.Hotkey, bet.DayOf(o.Now))
+	}
+	if p.v.has(DefectBudgetRead) {
+		for i := range p.answers[p.head:] {
+			if a := &p.answers[p.head+i]; a.hotkey == o.Hotkey && a.row != nil && !a.again {
+				o.Spent -= a.row.Wager
+			}
+		}
+	}
 }
 
 // full says whether too much waits for the disk to take more on.

@@ -330,7 +330,11 @@ func (w *weights) owed() (uids []chain.UID, shares []float64) {
 	uids = make([]chain.UID, 0, len(w.target.UIDs))
 	shares = make([]float64, 0, len(w.target.UIDs))
 	for i, h := range w.target.Hotkeys {
-		if uid, ok := w.v.State.UID(h); ok && uid == w.target.UIDs[i] && w.target.Weights[i] > 0 {
+		uid, ok := w.v.State.UID(h)
+		if w.v.has(DefectKeepsSlot) {
+			uid, ok = w.target.UIDs[i], true
+		}
+		if ok && uid == w.target.UIDs[i] && w.target.Weights[i] > 0 {
 			uids, shares = append(uids, uid), append(shares, w.target.Weights[i])
 		}
 	}

@@ -95,6 +95,9 @@ func (h *Host) start() {
 	}
 	ports := node.Ports{Chain: h.chainBackend(), Feed: h.feedBackend(), Net: &transport{w.net, h}, Signer: h.signer,
 		Store: storage, Down: func(err error) { h.wentDown(l, err) }}
+	if w.OnPorts != nil {
+		w.OnPorts(h, &ports)
+	}
 	if h.validator != nil {
 		h.Validator, err = node.NewValidator(l, h.validator.Node, ports, w.newOpener)
 	} else {

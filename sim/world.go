@@ -119,6 +119,10 @@ type World struct {
 	// that is opened: it is how tests plant a store that lies. Invariants read what
 	// is behind it.
 	Plant func(h *Host, e store.Engine) store.Engine
+	// OnPorts, where set, is given the ways out of a node that is about to be
+	// built, each time, and may put something in between: it is how bugs are
+	// planted that lie in an adapter. See plant.go.
+	OnPorts func(h *Host, p *node.Ports)
 	// OnFrame, where set, is told of each frame that leaves, as opened by a reader
 	// that is no node's.
 	OnFrame func(from, to *Host, e *wire.Event)

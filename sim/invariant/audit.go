@@ -154,11 +154,11 @@ func (s *Set) auditFresh(at time.Time, v *validator, snap store.Snapshot) error 
 // again once it has stood for Slack, and again where it has changed since.
 func (s *Set) auditGames(at time.Time, v *validator, snap store.Snapshot) error {
 	for _, g := range v.played {
-		outcome, void, known := s.facts.Result(g.id, at)
+		outcome, void, known := s.result(v, g.id, at)
 		if !known || g.verified && outcome == g.outcome && void == g.void {
 			continue
 		}
-		o, w, k := s.facts.Result(g.id, at.Add(-s.facts.Slack))
+		o, w, k := s.result(v, g.id, at.Add(-s.facts.Slack))
 		due := k && o == outcome && w == void && !at.Before(v.excused)
 		g.verified, g.outcome, g.void = true, outcome, void
 		for _, e := range g.entries {

@@ -49,6 +49,10 @@ type Facts struct {
 	// ResultAt is the timestamp of the result as known at an instant: its day is
 	// the settlement day. Optional; without it the store's word is taken.
 	ResultAt func(id bet.GameID, at time.Time) (time.Time, bool)
+	// Told is a game as a validator's feed had told it by an instant, where that was
+	// not the truth; false where it was. By it the validator is judged. As pure as
+	// the others. Optional: without it no feed lies.
+	Told func(validator string, id bet.GameID, at time.Time) (g bet.Game, lied bool)
 	// ClockSkew is how far a validator's clock may be from the world's.
 	ClockSkew time.Duration
 	// Slack is how long a validator has to settle a game after its result, and
@@ -200,6 +204,40 @@ func (s *Set) Violated() bool {
 		}
 	}
 	return false
+}
+
+// kickOff is a game's start as a validator could know it at an instant.
+func (s *Set) kickOff(v *validator, id bet.GameID, at time.Time) (time.Time, bool) {
+	if s.facts.Told != nil {
+		if g, lied := s.facts.Told(v.name, id, at); lied {
+			return g.Start, true
+		}
+	}
+	return s.facts.KickOff(id, at)
+}
+
+// result is what had become of a game by an instant, as a validator could know it.
+func (s *Set) result(v *validator, id bet.GameID, at time.Time) (outcome bet.Outcome, void, known bool) {
+	if s.facts.Told != nil {
+		if g, lied := s.facts.Told(v.name, id, at); lied {
+			return g.Outcome, g.Status == bet.Void, g.Resulted()
+		}
+	}
+	return s.facts.Result(id, at)
+}
+
+// resultAt is the timestamp of the result that a validator could know, false
+// where there is none to compare with.
+func (s *Set) resultAt(v *validator, id bet.GameID, at time.Time) (time.Time, bool) {
+	if s.facts.Told != nil {
+		if g, lied := s.facts.Told(v.name, id, at); lied {
+			return g.ResultAt, g.Status == bet.Finished
+		}
+	}
+	if s.facts.ResultAt == nil {
+		return time.Time{}, false
+	}
+	return s.facts.ResultAt(id, at)
 }
 
 // validator returns the books of one validator. There are few of them, and the

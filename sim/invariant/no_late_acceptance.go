@@ -15,7 +15,7 @@ var lateDoc = Doc{"no-late-acceptance", "No prediction is accepted that was rece
 type noLateAcceptance struct{ rule }
 
 func (r *noLateAcceptance) acknowledged(s *Set, at time.Time, v *validator, e *entry) {
-	if sent := unix(e.first); r.judge() && s.started(bet.GameID(e.said().game), sent) {
+	if sent := unix(e.first); r.judge() && s.started(v, bet.GameID(e.said().game), sent) {
 		r.violate(at, "%s was first sent %s, at or after kick-off, and acknowledged", e.who(v), sent.Format(time.RFC3339Nano))
 	}
 }
@@ -26,7 +26,7 @@ func (r *noLateAcceptance) row(s *Set, at time.Time, v *validator, e *entry, row
 	}
 	received, skew := row.Received, s.facts.ClockSkew
 	switch {
-	case s.started(row.Game, received):
+	case s.started(v, row.Game, received):
 		r.violate(at, "%s was received %s, at or after kick-off, and stored", e.who(v), received.Format(time.RFC3339Nano))
 	case received.Add(skew).Before(unix(e.first)):
 		r.violate(at, "%s is stored as received %s, before it was sent", e.who(v), received.Format(time.RFC3339Nano))
@@ -41,10 +41,10 @@ const wireTick = time.Microsecond
 // started tells whether a validator must have known that a game had started,
 // or that there is no such game. A kick-off moved forward takes newsLag to
 // become known.
-func (s *Set) started(id bet.GameID, at time.Time) bool {
+func (s *Set) started(v *validator, id bet.GameID, at time.Time) bool {
 	at = at.Add(-s.facts.ClockSkew)
 	for _, asOf := range [...]time.Time{at, at.Add(-newsLag)} {
-		if start, ok := s.facts.KickOff(id, asOf); ok && at.Before(start) {
+		if start, ok := s.kickOff(v, id, asOf); ok && at.Before(start) {
 			return false
 		}
 	}

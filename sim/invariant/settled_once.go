@@ -30,7 +30,7 @@ func (r *settledOnce) early(s *Set, at time.Time, v *validator, e *entry, row *l
 	}
 	// A result that was withdrawn is believed for as long as news may take.
 	for back := time.Duration(0); back <= s.facts.Slack; back += s.facts.Slack / looksBack {
-		if _, _, known := s.facts.Result(row.Game, at.Add(-back)); known {
+		if _, _, known := s.result(v, row.Game, at.Add(-back)); known {
 			return
 		}
 	}
@@ -52,8 +52,8 @@ func (r *settledOnce) due(s *Set, at time.Time, v *validator, e *entry, g *game,
 		r.violate(at, "%s is %s and should be %s, since %s at least", e.who(v), row.State, want, at.Add(-s.facts.Slack).Format(time.RFC3339))
 	case row.Settled.IsZero():
 		r.violate(at, "%s is %s on no day", e.who(v), row.State)
-	case s.facts.ResultAt != nil && !g.void:
-		if t, ok := s.facts.ResultAt(g.id, at); ok && bet.DayOf(t) != bet.DayOf(row.Settled) {
+	case !g.void:
+		if t, ok := s.resultAt(v, g.id, at); ok && bet.DayOf(t) != bet.DayOf(row.Settled) {
 			r.violate(at, "%s is settled on %s, and the result is of %s", e.who(v), bet.DayOf(row.Settled), bet.DayOf(t))
 		}
 	}
