@@ -36,6 +36,15 @@ type Result struct {
 	FaultWindows    int               `json:"fault_windows"`
 	Restarts        int               `json:"restarts"`
 	Epochs          uint64            `json:"epochs"`
+	// Metrics are all that were measured: each whole, and by each of its labels
+	// that the scenario's groups, kinds and validators give sense.
+	Metrics    []MetricResult    `json:"metrics"`
+	Thresholds []ThresholdResult `json:"thresholds,omitempty"`
+	Expect     []ExpectResult    `json:"expect,omitempty"`
+	// Sometimes is every property, with those that the scenario wants marked.
+	Sometimes []PropertyResult `json:"sometimes"`
+	// Aborted says which threshold ended the run before its end; "" for none.
+	Aborted string `json:"aborted,omitempty"`
 	Replay          string            `json:"replay,omitempty"`
 	// Stopped says what ended the run before its time; "" for a run to its end.
 	Stopped string `json:"stopped,omitempty"`
@@ -99,6 +108,45 @@ type InvariantResult struct {
 	Disabled   string `json:"disabled,omitempty"`
 	// At is when the first violation was found; the zero time where there is none.
 	At time.Time `json:"at,omitzero"`
+}
+
+// MetricResult is one metric, narrowed by labels or not.
+type MetricResult struct {
+	Metric string `json:"metric"` // a selector, as in reward_share{group:random}
+	Type   string `json:"type"`
+	Unit   string `json:"unit,omitempty"`
+	// Values by what a condition may ask: value, count, max, or for a distribution
+	// count, min, avg, med, p(95), p(99) and max, of which only count is there
+	// where nothing was measured.
+	Values map[string]float64 `json:"values"`
+}
+
+// ThresholdResult is one condition of one threshold.
+type ThresholdResult struct {
+	Name   string  `json:"name"`
+	Metric string  `json:"metric"`
+	Expect string  `json:"expect"`
+	Value  float64 `json:"value"` // what it was asked for; 0 where Missing
+	// Missing: the metric never got a sample, and so the condition is not kept.
+	Missing bool `json:"missing,omitempty"`
+	OK      bool `json:"ok"`
+}
+
+// ExpectResult is one comparison.
+type ExpectResult struct {
+	Name    string  `json:"name"`
+	That    string  `json:"that"`
+	A       float64 `json:"a"` // the sides, factors included
+	B       float64 `json:"b"`
+	Missing string  `json:"missing,omitempty"` // the metric that never got a sample
+	OK      bool    `json:"ok"`
+}
+
+// PropertyResult is one property of the closed set.
+type PropertyResult struct {
+	Name    string `json:"name"`
+	Reached uint64 `json:"reached"` // how often
+	Wanted  bool   `json:"wanted,omitempty"`
 }
 
 // TopicResult sums a topic over all nodes and restarts.

@@ -50,6 +50,24 @@ type Fault struct {
 	// Params tell how hard. Each kind takes its own, listed with it; the others
 	// stay zero.
 	Params Params `key:"parameters" of:"what"`
+	// Windows are the windows one by one, in place of `every`, `until` and
+	// `probability`: what the expansion of a scenario has.
+	Windows []Planned `key:"windows"`
+}
+
+// Planned is one window that leaves nothing to draw.
+type Planned struct {
+	// At is its start, counted from the start of the run. Not with `when`, whose
+	// event starts it.
+	At time.Duration `key:"at" range:"0s..3650d"`
+	// For is its length. Absent: to the end of the run.
+	For time.Duration `key:"for" range:"1ns..3650d"`
+	// Draw is the seed of what goes on inside the window, such as which frames are
+	// lost.
+	Draw uint64 `key:"draw"`
+	// Hit names the nodes it hits. Absent: the target, or the share of it that `draw`
+	// picks.
+	Hit []string `key:"hit"`
 }
 
 // Params are the parameters of all kinds together, by the first family that

@@ -138,10 +138,17 @@ func flowParams(parent, v reflect.Value, f field, siblings []field) string {
 	for _, p := range list {
 		value := reflect.New(p.typ).Elem()
 		switch {
+		case v.Kind() == reflect.Map && v.Type().Elem().Kind() == reflect.String:
+			text := v.MapIndex(reflect.ValueOf(p.key))
+			if !text.IsValid() {
+				continue
+			}
+			parts = append(parts, p.key+": "+quote(text.String()))
+			continue
 		case v.Kind() == reflect.Struct:
 			value = v.Field(p.index)
 		case value.Kind() == reflect.String:
-			value = parent.FieldByName("Leader")
+			value = named(parent, p.key)
 		default:
 			fromNumber(value, v.MapIndex(reflect.ValueOf(p.key)).Float())
 		}

@@ -84,7 +84,7 @@ func fieldsOf(t reflect.Type) []field {
 		if e := sf.Tag.Get("enum"); e != "" {
 			f.enum = strings.Split(e, ",")
 		}
-		if f.form == "kind" || f.form == "fault" {
+		if f.form == "kind" || f.form == "fault" || f.form == "validator" {
 			f.enum = kindNames(f.form)
 		}
 		if f.key != "" {
@@ -250,10 +250,11 @@ func (d *decoder) unique(list reflect.Value, path string) {
 	}
 	seen := map[string]int{}
 	for i := range list.Len() {
-		name := list.Index(i).FieldByName("Name").String()
-		if name == "" {
+		field := list.Index(i).FieldByName("Name")
+		if !field.IsValid() || field.String() == "" {
 			continue
 		}
+		name := field.String()
 		if first, ok := seen[name]; ok {
 			p := path + "[" + strconv.Itoa(i) + "]"
 			n := d.at[p+".name"]
@@ -345,6 +346,10 @@ func (d *decoder) variant(parent, to reflect.Value, f field, n *yaml.Node, path 
 	}
 	if to.Kind() == reflect.Map {
 		to.Set(reflect.MakeMap(to.Type()))
+		if to.Type().Elem().Kind() == reflect.String {
+			d.spreads(to, takes, values, path)
+			return
+		}
 	}
 	for _, pf := range takes {
 		at, p := reflect.New(pf.typ).Elem(), join(path, pf.key)
@@ -358,7 +363,7 @@ func (d *decoder) variant(parent, to reflect.Value, f field, n *yaml.Node, path 
 		case to.Kind() == reflect.Struct:
 			to.Field(pf.index).Set(at)
 		case at.Kind() == reflect.String:
-			parent.FieldByName("Leader").Set(at)
+			named(parent, pf.key).Set(at)
 		default:
 			to.SetMapIndex(reflect.ValueOf(pf.key), reflect.ValueOf(toNumber(at)))
 		}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"bettensor/sim/fault"
+	"bettensor/sim/metric"
 	"bettensor/sim/population"
 	"bettensor/sim/scenario"
 )
@@ -36,8 +37,9 @@ func TestDocument(t *testing.T) {
 		t.Fatalf("%s lacks the lines %q and %q", docFile, docBegin, docEnd)
 	}
 	comments := map[string]string{}
-	fieldComments(t, "scenario.go", comments)
-	fieldComments(t, "../fault/fault.go", comments)
+	for _, file := range []string{"scenario.go", "swarm.go", "judgement.go", "load.go", "../fault/fault.go"} {
+		fieldComments(t, file, comments)
+	}
 
 	fields := map[string]scenario.Field{}
 	for _, f := range scenario.Fields() {
@@ -46,7 +48,9 @@ func TestDocument(t *testing.T) {
 	var b strings.Builder
 	document(t, &b, reflect.TypeFor[scenario.Scenario](), "", fields, comments)
 	kindsOfMiners(&b)
+	kindsOfValidators(&b)
 	kindsOfFaults(t, &b, comments)
+	metricsAndProperties(&b)
 	for path := range fields {
 		t.Errorf("%s is not in the document", path)
 	}
@@ -114,7 +118,7 @@ func document(t *testing.T, b *strings.Builder, typ reflect.Type, path string, f
 		if doc == "" {
 			t.Errorf("%s.%s has no comment", typ.Name(), sf.Name)
 		}
-		if key == "kind" || key == "what" {
+		if key == "kind" || key == "what" && path != "load" {
 			f.Range = "below"
 		}
 		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", key, f.Type, def, strings.Replace(f.Range, "..", " to ", 1), strings.ReplaceAll(doc, "|", `\|`))
@@ -141,6 +145,44 @@ func kindsOfMiners(b *strings.Builder) {
 		for _, p := range k.Params {
 			fmt.Fprintf(b, "  - `%s`: %s. Default %s, from %s to %s.\n", p.Name, p.About, inUnit(p, p.Default), inUnit(p, p.Min), inUnit(p, p.Max))
 		}
+	}
+}
+
+func kindsOfValidators(b *strings.Builder) {
+	b.WriteString("\n### Kinds of validators\n")
+	for _, k := range population.Voters() {
+		fmt.Fprintf(b, "\n- `%s`: %s\n", k.Name, k.About)
+		if k.Name == "copier" || k.Name == "biased" {
+			b.WriteString("  - `leader`: name of the validator whose weights it takes. Default: the first one.\n")
+		}
+		if k.Name == "biased" {
+			b.WriteString("  - `friends`: name of the group of miners that is favoured. Needed.\n")
+		}
+		for _, p := range k.Params {
+			fmt.Fprintf(b, "  - `%s`: %s. Default %s, from %s to %s.\n", p.Name, p.About, inUnit(p, p.Default), inUnit(p, p.Min), inUnit(p, p.Max))
+		}
+	}
+}
+
+func metricsAndProperties(b *strings.Builder) {
+	b.WriteString("\n### Metrics\n\n| metric | type | unit | labels | meaning |\n|---|---|---|---|---|\n")
+	for _, d := range metric.Definitions() {
+		var labels []string
+		for _, l := range d.Labels {
+			text := "`" + l.Key + "`"
+			if l.Names == metric.OneOf {
+				text += " (" + strings.Join(l.Enum, ", ") + ")"
+			}
+			if l.Must {
+				text += " needed"
+			}
+			labels = append(labels, text)
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s | %s |\n", d.Name, d.Type, d.Unit, strings.Join(labels, ", "), d.Doc)
+	}
+	b.WriteString("\n### Properties\n\n| property | meaning |\n|---|---|\n")
+	for _, p := range metric.Properties() {
+		fmt.Fprintf(b, "| `%s` | %s |\n", p.Name, p.Doc)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"bettensor/node/bet"
@@ -11,11 +12,16 @@ import (
 	"bettensor/sim/population"
 )
 
-// copycat is the kind of miner that takes a leader.
-const copycat = "copycat"
+// Kinds that take a name besides their numbers.
+const (
+	copycat = "copycat" // of miners, a leader: a group
+	copier  = "copier"  // of validators, a leader: a validator
+	biased  = "biased"  // of validators, a leader and friends: a group of miners
+	honest  = "honest"  // of validators, nothing
+)
 
 // kindNames lists the values of a discriminator: what a fault does, or the kind
-// of a miner.
+// of a miner or of a validator.
 func kindNames(form string) []string {
 	var names []string
 	if form == "fault" {
@@ -24,10 +30,34 @@ func kindNames(form string) []string {
 		}
 		return names
 	}
-	for _, k := range population.Kinds() {
+	for _, k := range players(form) {
 		names = append(names, k.Name)
 	}
 	return names
+}
+
+// players are the kinds of miners, or of validators.
+func players(form string) []population.Kind {
+	if form == "validator" {
+		return population.Voters()
+	}
+	return population.Kinds()
+}
+
+// namesTaken are the parameters of a kind that name something.
+func namesTaken(form, kind string) []string {
+	switch {
+	case form == "kind" && kind == copycat, form == "validator" && kind == copier:
+		return []string{"leader"}
+	case form == "validator" && kind == biased:
+		return []string{"leader", "friends"}
+	}
+	return nil
+}
+
+// named is the field of an item that keeps such a parameter.
+func named(item reflect.Value, key string) reflect.Value {
+	return item.FieldByName(strings.ToUpper(key[:1]) + key[1:])
 }
 
 // takes lists the parameters of a discriminator's value with their defaults. An
@@ -43,12 +73,12 @@ func takes(form, value string) (list []field, ok bool) {
 		}
 		return list, ok
 	}
-	for _, k := range population.Kinds() {
+	for _, k := range players(form) {
 		if k.Name != value {
 			continue
 		}
-		if k.Name == copycat {
-			list = append(list, field{key: "leader", form: "name", typ: reflect.TypeFor[string](), index: -1})
+		for _, name := range namesTaken(form, value) {
+			list = append(list, field{key: name, form: "name", typ: reflect.TypeFor[string](), index: -1})
 		}
 		for _, p := range k.Params {
 			list = append(list, kindParam(p))

@@ -25,6 +25,8 @@ type Option struct {
 	Invariants []string
 	// Events are the names that a fault's `when` may wait for; nil takes any.
 	Events []string
+	// Codes are the names of refusals, for labels of metrics; nil takes any.
+	Codes []string
 }
 
 // Parse reads a scenario. file is its name in messages, sets are the --set
@@ -134,6 +136,10 @@ func (d *decoder) check(s *Scenario) {
 	for i := range s.Faults {
 		d.checkFault(s, &s.Faults[i], item("faults", i))
 	}
+	d.checkSwarm(s)
+	d.checkPhases(s)
+	d.checkJudgement(s)
+	d.checkLoad(s)
 	for i, one := range s.Invariants.Disable {
 		p := item("invariants.disable", i)
 		if d.opt.Invariants != nil && one.Name != "" && !slices.Contains(d.opt.Invariants, one.Name) {
@@ -191,9 +197,17 @@ func (d *decoder) checkNodes(s *Scenario) {
 		counts[g.Name] = g.Count
 		names = append(names, g.Name)
 	}
-	if validators == 0 && len(s.Validators) > 0 && !unread {
+	switch {
+	case len(s.Validators) == 0 && s.Load.What == "" && !d.bad["load"] && !d.bad["load.what"]:
+		if d.at["validators"] != nil {
+			d.wrong("validators", "expected at least one item")
+		} else if !d.bad[""] {
+			d.wrong("", "validators is needed: expected a list of at least one item")
+		}
+	case validators == 0 && len(s.Validators) > 0 && !unread:
 		d.wrong("validators", "expected at least one validator, all counts are 0")
 	}
+	d.checkVoters(s)
 	if total := validators + miners; total > int(s.Chain.MaxUIDs) && !d.bad["chain.max_uids"] && s.Chain.MaxUIDs > 0 {
 		p := "miners"
 		if d.at["chain.max_uids"] != nil {
@@ -234,6 +248,10 @@ func (d *decoder) checkFault(s *Scenario, f *fault.Fault, p string) {
 	d.checkTarget(s, f, kind, known, p)
 
 	given := func(key string) bool { return d.at[p+"."+key] != nil }
+	if given("windows") {
+		d.checkWindows(s, f, p)
+		return
+	}
 	switch {
 	case !given("at") && !given("every") && !given("when"):
 		d.wrong(p, "expected one of at, every and when, to say when it happens")

@@ -44,8 +44,8 @@ type Scenario struct {
 	Crypto string `key:"crypto" enum:"keyed,sr25519" default:"keyed"`
 	// Market is where games, odds and results come from.
 	Market Market `key:"market"`
-	// Validators of the subnet, by name. At least one.
-	Validators []Validator `key:"validators" need:"yes"`
+	// Validators of the subnet, by name. At least one, but for a benchmark.
+	Validators []Validator `key:"validators"`
 	// Miners of the subnet, in groups by name.
 	Miners []Group `key:"miners"`
 	// Network is every link between a miner and a validator.
@@ -59,10 +59,34 @@ type Scenario struct {
 	// Node is the configuration of validators and miners, the keys as on their
 	// command lines.
 	Node Node `key:"node"`
+	// Order of what is due at the same instant: `fixed` as it was sent, `explore` as
+	// a draw of the seed says, so that a sweep tries orders that live may produce.
+	// What one sender says to one receiver stays in order.
+	Order string `key:"order" enum:"fixed,explore" default:"fixed"`
 	// Faults that are planned, by name.
 	Faults []fault.Fault `key:"faults"`
+	// Swarm has the seed choose which faults and miners there are, and how hard they
+	// are. Its expansion writes the choice out.
+	Swarm Swarm `key:"swarm"`
+	// Phases of the run, one after the other, by name. Absent: one, with faults. In a
+	// phase without faults none begins and those that last end.
+	Phases []Phase `key:"phases"`
 	// Invariants are all watched, but for those disabled here.
 	Invariants Invariants `key:"invariants"`
+	// Thresholds that metrics of the run must keep, else it exits with 5.
+	Thresholds []Threshold `key:"thresholds"`
+	// Expect holds comparisons of metrics, which must hold at the end, else the run
+	// exits with 5.
+	Expect []Expectation `key:"expect"`
+	// Sometimes lists properties that a run must reach, or a sweep in at least one of
+	// its runs, else it exits with 5: faults that nothing has met test nothing.
+	Sometimes []string `key:"sometimes" form:"property"`
+	// Load makes the file a benchmark, which is measured in real time.
+	Load Load `key:"load"`
+	// Warmup of a benchmark, which is not measured.
+	Warmup time.Duration `key:"warmup" range:"0s..10m"`
+	// Repeat is how often a benchmark is measured; the median counts. Absent: 5.
+	Repeat int `key:"repeat" range:"1..1000"`
 }
 
 // Market is the games: made up, or read from files. Not both.
@@ -124,6 +148,16 @@ type Validator struct {
 	// Stake behind each one's hotkey, in TAO. It weighs in the chain's consensus and
 	// decides on the permit to set weights.
 	Stake chain.Rao `key:"stake" default:"10000" range:"0..21000000"`
+	// Kind of validator: `honest` runs the real one; the hostile kinds are below.
+	Kind string `key:"kind" form:"validator" default:"honest"`
+	// Params of the kind, complete. Each kind takes its own, listed with it.
+	Params map[string]float64 `key:"parameters" of:"kind"`
+	// Leader is the parameter of that name: the name of the validator whose weights
+	// are copied, or multiplied. Absent: the first one.
+	Leader string
+	// Friends is the parameter of that name, which biased validators take: the name
+	// of the group of miners that is favoured.
+	Friends string
 }
 
 // Group is miners of one kind.

@@ -165,11 +165,13 @@ func (d *decoder) knownCoefficient(name string) bool {
 	return slices.Contains(d.opt.Coefficients, name)
 }
 
-// everyParam lists the parameters of all kinds of miners.
+// everyParam lists the parameters of all kinds.
 func everyParam() (all []field) {
-	for _, name := range kindNames("kind") {
-		list, _ := takes("kind", name)
-		all = append(all, list...)
+	for _, form := range []string{"kind", "validator", "fault"} {
+		for _, name := range kindNames(form) {
+			list, _ := takes(form, name)
+			all = append(all, list...)
+		}
 	}
 	return all
 }

@@ -420,6 +420,17 @@ func form(kind, text string) (want string, ok bool) {
 		f := fault.Fault{When: text}
 		_, _, ok := f.Trigger()
 		return "an event and which one, such as weights_set#3", ok
+	case "durations", "counts", "shares":
+		_, err := parseSpread(text, spreadOf(kind), time.Second)
+		return spreadOf(kind).spelledSpread(), err == nil
+	case "metric": // its mistakes are told by checkThreshold, with their columns
+		return "a metric with labels, such as reward_share{group:NAME}", len(text) <= maxText
+	case "conditions":
+		return "a condition such as value<0.05 or p(99)<2s", len(text) <= maxText
+	case "comparison":
+		return "a comparison such as roi{kind:sharp} > roi{kind:random}", len(text) <= maxText
+	case "property":
+		return "the name of a property", isSnake(text)
 	}
 	return "text of at most 4096 bytes", len(text) <= maxText
 }

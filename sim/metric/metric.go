@@ -1,0 +1,132 @@
+// Package metric is the language in which scenarios say what is to be measured
+// and what it must come to: the closed set of metrics, selectors such as
+// `reward_share{kind:random}`, conditions such as `p(99)<2s`, comparisons of two
+// metrics, and the properties that a run must sometimes reach. It is data and
+// text only; sim measures, and nothing here knows how.
+//
+// Read metric.go for the metrics, property.go for the properties, selector.go
+// and condition.go for the texts (lexer.go is under both), sample.go and histogram.go for what is measured.
+// sim/scenario checks files with it, sim fills it.
+package metric
+
+// Type is what a metric holds, and so by which words a condition may ask it.
+type Type uint8
+
+const (
+	// Counter counts: asked by `count`.
+	Counter Type = iota
+	// Value is one number: asked by `value`.
+	Value
+	// Peak is the greatest of what was seen: asked by `max`.
+	Peak
+	// Distribution is many samples: asked by min, max, avg, med, p(N) and count.
+	Distribution
+)
+
+// String is the word used in documents.
+func (t Type) String() string { return [...]string{"counter", "value", "peak", "distribution"}[t] }
+
+// Label is one key that narrows a metric, and what its values name.
+type Label struct {
+	Key   string
+	Names Names
+	Enum  []string // of OneOf
+	Must  bool     // the metric has no sense without it
+}
+
+// Names is what a label's value is the name of.
+type Names uint8
+
+const (
+	Group     Names = iota // of miners
+	Kind                   // of miners, which some group of the scenario has
+	Validator              // one validator: NAME, or NAME-N where its count is above 1
+	Code                   // of a refusal
+	OneOf                  // a word of the label's own
+)
+
+// Definition is one metric.
+type Definition struct {
+	Name   string
+	Type   Type
+	Unit   string // "" for plain numbers and shares
+	Labels []Label
+	Doc    string
+}
+
+var (
+	group  = Label{Key: "group", Names: Group}
+	kind   = Label{Key: "kind", Names: Kind}
+	must   = func(l Label) Label { l.Must = true; return l }
+	voter  = func(key string) Label { return Label{Key: key, Names: Validator} }
+	oneOf  = func(key string, words ...string) Label { return Label{Key: key, Names: OneOf, Enum: words} }
+	paid   = "emission over the run, never the final weight, which is noise"
+	byWhom = []Label{group, kind}
+)
+
+// definitions in the order of the documents.
+var definitions = []Definition{
+	{"reward_share", Value, "", byWhom, "Share of all miners' " + paid + "."},
+	{"reward_per_miner", Value, "TAO", byWhom, "Mean of a miner's " + paid + "."},
+	{"reward_ratio", Value, "", []Label{{Key: "of", Names: Group, Must: true}, {Key: "to", Names: Group, Must: true}}, "reward_per_miner of one group by that of another. No sample where the other earned nothing."},
+	{"skill_correlation", Value, "", nil, "Spearman's rank correlation, over miners, of emission with skill. Skill is what a miner's accepted predictions were worth by the closing line: the mean of margin-free closing probability × odds taken, less 1, weighed by wager; 0 where it made none. Not by results, which are mostly luck over a run, and not by its kind, which would call every miner of a kind alike."},
+	{"gini", Value, "", nil, "Gini coefficient of the miners' emission: 0 where all earn alike, towards 1 where one earns all."},
+	{"hhi", Value, "", nil, "Herfindahl-Hirschman index of the miners' emission: the sum of squared shares."},
+	{"roi", Value, "", byWhom, "Profit by wager of settled predictions."},
+	{"clv", Value, "", byWhom, "Mean of odds taken by closing odds, over settled predictions."},
+	{"edge", Value, "", byWhom, "Skill as in skill_correlation: mean closing-line edge of accepted predictions, weighed by wager."},
+	{"predictions", Counter, "", []Label{group, kind, oneOf("what", "made", "accepted", "rejected", "confirmed")}, "Predictions: `made` by miners, `accepted` and `rejected` for good by the first validator, `confirmed` to miners by any. Without `what`, those accepted."},
+	{"rejected", Counter, "", []Label{{Key: "code", Names: Code}, group, kind}, "Refusals at the first validator, also passing ones."},
+	{"unconfirmed", Counter, "", byWhom, "Predictions that some validator's word on is still waited for at the end."},
+	{"ack_latency", Distribution, "s", []Label{oneOf("transport", "websocket", "http"), group, kind}, "Virtual time from the making of a prediction to the first word on it that its miner hears."},
+	{"weights_age", Distribution, "blocks", []Label{voter("validator")}, "Age of a validator's weights on the chain when newer ones take effect, and at the end."},
+	{"weights_sets", Counter, "", []Label{voter("validator")}, "Weight sets that took effect on the chain."},
+	{"weights_failed", Counter, "", []Label{voter("validator")}, "Weight sets that validators say have failed, or whose outcome they do not know."},
+	{"weights_deviation", Value, "", []Label{must(voter("of")), must(voter("to"))}, "Total variation of two validators' weights on the chain at the end: 0 where they are alike, 1 where they share no miner."},
+	{"trust", Value, "", []Label{must(voter("validator"))}, "The chain's trust in a validator at the last epoch: the share of its weights that consensus kept."},
+	{"dividends", Value, "", []Label{must(voter("validator"))}, "A validator's share of the dividends at the last epoch."},
+	{"tier_changes", Counter, "", byWhom, "Changes of miners' tiers from one scored day to the next, at the first validator."},
+	{"epochs", Counter, "", nil, "Epochs of the chain."},
+	{"games", Counter, "", []Label{oneOf("what", "settled", "corrected", "voided")}, "Games that the first validator settled, whose result it corrected later, or that it voided. Without `what`, those settled."},
+	{"settled", Counter, "", byWhom, "Predictions that the first validator settled."},
+	{"fault_windows", Counter, "", nil, "Windows of faults that have begun."},
+	{"restarts", Counter, "", []Label{oneOf("role", "validator", "miner")}, "Nodes built again after they had gone."},
+	{"downs", Counter, "", []Label{oneOf("role", "validator", "miner")}, "Nodes that gave up by themselves."},
+	{"recovery_time", Distribution, "s", []Label{voter("validator")}, "Virtual time from the start of a validator that was down to its first word to a miner on a prediction."},
+	{"sessions", Counter, "", nil, "Connections that the validators' services took."},
+	{"dropped", Counter, "", nil, "Frames and events that bounded queues of validators did not take."},
+	{"queue_depth", Peak, "", nil, "The deepest that a validator's inbox has been."},
+	{"events", Counter, "", nil, "Events that entered the nodes' loops."},
+}
+
+// Definitions lists all metrics in the order of the documents. The slice is the
+// caller's.
+func Definitions() []Definition { return append([]Definition(nil), definitions...) }
+
+// MetricNames lists the metrics' names.
+func MetricNames() []string {
+	names := make([]string, len(definitions))
+	for i := range definitions {
+		names[i] = definitions[i].Name
+	}
+	return names
+}
+
+// Find finds a metric by name.
+func Find(name string) (Definition, bool) {
+	for _, d := range definitions {
+		if d.Name == name {
+			return d, true
+		}
+	}
+	return Definition{}, false
+}
+
+func (d *Definition) label(key string) (Label, bool) {
+	for _, l := range d.Labels {
+		if l.Key == key {
+			return l, true
+		}
+	}
+	return Label{}, false
+}
