@@ -43,9 +43,7 @@ type Result struct {
 	Expect     []ExpectResult    `json:"expect,omitempty"`
 	// Sometimes is every property, with those that the scenario wants marked.
 	Sometimes []PropertyResult `json:"sometimes"`
-	// Aborted says which threshold ended the run before its end; "" for none.
-	Aborted string `json:"aborted,omitempty"`
-	Replay          string            `json:"replay,omitempty"`
+	Replay    string           `json:"replay,omitempty"`
 	// Stopped says what ended the run before its time; "" for a run to its end.
 	Stopped string `json:"stopped,omitempty"`
 	// Checked: a second run left the same trace.
