@@ -188,10 +188,23 @@ func (p *Plan) NewWorld() (*World, error) {
 			}
 			lines[g.Leader] = world
 		}
-		for k := range g.Count {
-			name := memberName(g.Name, k)
+		members := make([]string, g.Count)
+		for k := range members {
+			members[k] = memberName(g.Name, k)
+		}
+		mine := *world
+		mine.Group = members
+		for _, name := range members {
+			if population.Raw(g.Kind) {
+				cfg.Miners[i].Params = g.Params
+				i++
+				continue
+			}
+			if g.Kind == "sybil" {
+				cfg.Miners[i].Owner = g.Name
+			}
 			cfg.Miners[i].Model = func() (model.Model, error) {
-				return population.New(g.Kind, g.Params, name, p.Scenario.Seed, world)
+				return population.New(g.Kind, g.Params, name, p.Scenario.Seed, &mine)
 			}
 			i++
 		}
