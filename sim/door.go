@@ -44,7 +44,7 @@ func (n *network) lets(to, from *Host) bool {
 	}
 	open, unproved, strangers := 0, 0, 0
 	var oldest *end
-	for _, e := range to.ends { // the oldest has the least number, whatever the order
+	for _, e := range to.ends { // counted, and the oldest has the least number: order cannot matter
 		if e.id&wire.Dialled != 0 || !e.open {
 			continue
 		}

@@ -295,7 +295,7 @@ func (p *peer) learn(games []bet.Game) {
 // sorted lists games by start, then id.
 func (p *peer) sorted(keep func(*bet.Game) bool) []*bet.Game {
 	var out []*bet.Game
-	for _, g := range p.games { // sorted below
+	for _, g := range p.games { // sorted below: order cannot matter
 		if keep(g) {
 			out = append(out, g)
 		}
