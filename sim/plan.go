@@ -150,7 +150,7 @@ func (p *Plan) config() Config {
 			if n > 1 {
 				name = fmt.Sprintf("%s-%d", v.Name, i)
 			}
-			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Node: node.ValidatorConfig{
+			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Rogue: rogueOf(&v), Node: node.ValidatorConfig{
 				Netuid: s.Netuid, SessionTimeout: timeout, MetagraphInterval: s.Node.MetagraphInterval,
 				FeedInterval: s.Node.FeedPoll, ClosingLead: -1 /* the market tells closing odds */, ScoringInterval: s.Node.ScoringInterval, SettleDelay: least(s.Node.SettleDelay),
 				WeightsMove: max(s.Node.WeightsMove, math.SmallestNonzeroFloat64), WeightsMaxAge: chain.Block(s.Node.WeightsMaxAge),
@@ -167,6 +167,15 @@ func (p *Plan) config() Config {
 		}
 	}
 	return c
+}
+
+// rogueOf is what takes an honest validator's place, where its kind is another.
+func rogueOf(v *scenario.Validator) Rogue {
+	if v.Kind == "honest" {
+		return Rogue{}
+	}
+	return Rogue{Kind: v.Kind, Leader: v.Leader, Friends: v.Friends, Factor: v.Params["factor"],
+		Every: time.Duration(v.Params["every"] * float64(time.Minute))}
 }
 
 // NewWorld builds a world of the plan.
