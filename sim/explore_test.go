@@ -10,8 +10,7 @@ func TestExploreHolds(t *testing.T) {
 	plain := ran(t, planOf(t, faultedDay, day), RunOptions{})
 	hashes := map[string]bool{plain.TraceHash: true}
 	for seed := range uint64(3) {
-		p := planOf(t, faultedDay, day)
-		p.Config.Explore = true
+		p := planOf(t, faultedDay, day, "order=explore")
 		p.Config.Seed += seed // the first explores the plain run itself
 		one := ran(t, p, RunOptions{})
 		if one.Violated() > 0 {

@@ -135,7 +135,7 @@ func (p *Plan) config() Config {
 	if s.Chain.CommitReveal && s.Chain.Timelock {
 		cc.Params.RevealVersion = revealVersion
 	}
-	c := Config{Seed: s.Seed, Start: p.Start, Chain: cc, Feed: p.Market, Sr25519: s.Crypto == "sr25519",
+	c := Config{Seed: s.Seed, Start: p.Start, Chain: cc, Feed: p.Market, Sr25519: s.Crypto == "sr25519", Explore: s.Order == "explore",
 		Network: Network{Latency: least(s.Network.Latency), Jitter: s.Network.Jitter, Loss: s.Network.Loss, Duplication: s.Network.Duplication,
 			Reordering: s.Network.Reordering, Bandwidth: int64(s.Network.Bandwidth)},
 		Disk: Disk{CommitLatency: least(s.Disk.CommitLatency), CommitJitter: s.Disk.CommitJitter}}
@@ -150,7 +150,7 @@ func (p *Plan) config() Config {
 			if n > 1 {
 				name = fmt.Sprintf("%s-%d", v.Name, i)
 			}
-			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Rogue: rogueOf(&v), Node: node.ValidatorConfig{
+			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Node: node.ValidatorConfig{
 				Netuid: s.Netuid, SessionTimeout: timeout, MetagraphInterval: s.Node.MetagraphInterval,
 				FeedInterval: s.Node.FeedPoll, ClosingLead: -1 /* the market tells closing odds */, ScoringInterval: s.Node.ScoringInterval, SettleDelay: least(s.Node.SettleDelay),
 				WeightsMove: max(s.Node.WeightsMove, math.SmallestNonzeroFloat64), WeightsMaxAge: chain.Block(s.Node.WeightsMaxAge),
@@ -167,15 +167,6 @@ func (p *Plan) config() Config {
 		}
 	}
 	return c
-}
-
-// rogueOf is what takes an honest validator's place, where its kind is another.
-func rogueOf(v *scenario.Validator) Rogue {
-	if v.Kind == "honest" {
-		return Rogue{}
-	}
-	return Rogue{Kind: v.Kind, Leader: v.Leader, Friends: v.Friends, Factor: v.Params["factor"],
-		Every: time.Duration(v.Params["every"] * float64(time.Minute))}
 }
 
 // NewWorld builds a world of the plan.
@@ -197,23 +188,10 @@ func (p *Plan) NewWorld() (*World, error) {
 			}
 			lines[g.Leader] = world
 		}
-		members := make([]string, g.Count)
-		for k := range members {
-			members[k] = memberName(g.Name, k)
-		}
-		mine := *world
-		mine.Group = members
-		for _, name := range members {
-			if population.Raw(g.Kind) {
-				cfg.Miners[i].Params = g.Params
-				i++
-				continue
-			}
-			if g.Kind == "sybil" {
-				cfg.Miners[i].Owner = g.Name
-			}
+		for k := range g.Count {
+			name := memberName(g.Name, k)
 			cfg.Miners[i].Model = func() (model.Model, error) {
-				return population.New(g.Kind, g.Params, name, p.Scenario.Seed, &mine)
+				return population.New(g.Kind, g.Params, name, p.Scenario.Seed, world)
 			}
 			i++
 		}

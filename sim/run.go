@@ -178,9 +178,6 @@ func (r *recorder) attach() {
 		if before != nil {
 			before(h)
 		}
-		if h.hostile() {
-			return
-		}
 		s := h.Loop.Scope("observer")
 		if h.Miner != nil {
 			t := r.miners[h.Hotkey]

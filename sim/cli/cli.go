@@ -48,6 +48,6 @@ func Sim() *cli.Command {
 	return &cli.Command{
 		Name:        "sim",
 		Usage:       "run the real validator and miners in a simulated subnet",
-		Subcommands: []*cli.Command{runCommand(), sweepCommand(), validateCommand(), describeCommand(), listCommand()},
+		Subcommands: []*cli.Command{runCommand(), sweepCommand(), validateCommand(), describeCommand(), listCommand(), crashpointsCommand()},
 	}
 }
