@@ -151,6 +151,9 @@ func (h *Host) Crash(keep int) {
 	if s, ok := h.Stats(); ok && w.OnRetire != nil {
 		w.OnRetire(h, s)
 	}
+	if h.Unsynced() > keep {
+		w.reach("restart_with_unsynced_loss")
+	}
 	w.Sched.Kill(h.Loop)
 	h.disk.crash(keep)
 	w.net.reset(h)
@@ -166,6 +169,7 @@ func (h *Host) CrashFor(keep int, d time.Duration) {
 // wentDown is the node's own word that it cannot go on.
 func (h *Host) wentDown(l *sched.Loop, err error) {
 	h.Downs = append(h.Downs, err.Error())
+	h.world.reach("gave_up")
 	h.world.trace("host", "down", map[string]any{"node": h.Name, "err": err.Error()})
 	// Not inside its own handler: the loop ends with this event.
 	h.world.Sched.After(0, sched.Func(func() {

@@ -23,6 +23,7 @@ func (r *Result) WriteReport(w io.Writer, rows int) error {
 	r.writeValidators(b)
 	r.writeCounts(b)
 	r.writeInvariants(b)
+	r.writeJudgement(b)
 	fmt.Fprintln(b)
 	r.writeSummary(b)
 	return b.Flush()
@@ -193,6 +194,41 @@ func (r *Result) writeInvariants(w io.Writer) {
 		case x.Violations > 0:
 			fmt.Fprintf(w, "VIOLATED %s: %s\n", x.Name, x.First)
 		}
+	}
+}
+
+// writeJudgement prints what the scenario wants of its metrics, and properties.
+func (r *Result) writeJudgement(w io.Writer) {
+	mark := func(ok bool) string {
+		if ok {
+			return "ok    "
+		}
+		return "BROKEN"
+	}
+	if len(r.Thresholds)+len(r.Expect) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, t := range r.Thresholds {
+		fmt.Fprintf(w, "%s %s\n", mark(t.OK), t)
+	}
+	for _, e := range r.Expect {
+		fmt.Fprintf(w, "%s %s: %s\n", mark(e.OK), e.Name, e)
+	}
+	var reached, missed []string
+	for _, p := range r.Sometimes {
+		switch {
+		case !p.Wanted:
+		case p.Reached > 0:
+			reached = append(reached, p.Name)
+		default:
+			missed = append(missed, p.Name)
+		}
+	}
+	if len(reached) > 0 {
+		fmt.Fprintf(w, "reached: %s\n", strings.Join(reached, ", "))
+	}
+	if len(missed) > 0 {
+		fmt.Fprintf(w, "NOT REACHED: %s\n", strings.Join(missed, ", "))
 	}
 }
 

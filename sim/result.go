@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"time"
 
 	"bettensor/bus"
@@ -125,6 +126,7 @@ type ThresholdResult struct {
 	Metric string  `json:"metric"`
 	Expect string  `json:"expect"`
 	Value  float64 `json:"value"` // what it was asked for; 0 where Missing
+	Unit   string  `json:"unit,omitempty"`
 	// Missing: the metric never got a sample, and so the condition is not kept.
 	Missing bool `json:"missing,omitempty"`
 	OK      bool `json:"ok"`
@@ -175,6 +177,7 @@ func (r *Result) Violated() (n uint64) {
 
 func (r *recorder) result() *Result {
 	w, p := r.w, r.p
+	r.totals = r.sumCounts()
 	now := w.now()
 	res := &Result{Scenario: p.Scenario.Name, Seed: p.Scenario.Seed, Scheme: p.Scenario.Scoring.Scheme,
 		TraceHash: HashText(w.Sched.Hash()), Start: p.Start, End: p.End, VirtualSeconds: p.End.Sub(p.Start).Seconds(),
@@ -228,6 +231,8 @@ func (r *recorder) result() *Result {
 	for _, c := range r.final {
 		res.Invariants = append(res.Invariants, InvariantResult{Name: c.Name, Checked: c.Checked, Violations: c.Violations, First: c.First, At: c.At, Disabled: c.Disabled})
 	}
+	res.Metrics = r.everything()
+	res.Sometimes = r.reached()
 	all := r.gone
 	for _, h := range w.Hosts {
 		if s, ok := h.Stats(); ok {
@@ -279,4 +284,32 @@ func sum[S, R any](all []node.Stats, rows func(node.Stats) []S, name func(S) str
 	}
 	slices.SortFunc(out, func(a, b R) int { return cmp.Compare(of(a), of(b)) })
 	return out
+}
+
+// String is the condition with what it was held against, in words.
+func (t ThresholdResult) String() string {
+	if t.Missing {
+		return fmt.Sprintf("%s: %s: no sample, nothing was measured", t.Metric, t.Expect)
+	}
+	return fmt.Sprintf("%s: %s, is %s", t.Metric, t.Expect, figure(t.Value, t.Unit))
+}
+
+// String is the comparison with both sides' values, in words.
+func (e ExpectResult) String() string {
+	if e.Missing != "" {
+		return fmt.Sprintf("%s: no sample of %s, nothing was measured", e.That, e.Missing)
+	}
+	return fmt.Sprintf("%s, is %s against %s", e.That, figure(e.A, ""), figure(e.B, ""))
+}
+
+// figure is a number as people read it; times are durations.
+func figure(x float64, unit string) string {
+	if unit == "s" {
+		return time.Duration(x * 1e9).Round(time.Microsecond).String()
+	}
+	text := strconv.FormatFloat(x, 'g', 6, 64)
+	if unit != "" {
+		text += " " + unit
+	}
+	return text
 }

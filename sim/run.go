@@ -69,11 +69,13 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 		trace = NewTrace(o.Trace, w)
 		trace.head(p, &o)
 	}
-	r := &recorder{w: w, p: p, miners: map[chain.Hotkey]*tally{}, settled: map[uint64]outcome{}}
+	r := &recorder{w: w, p: p, miners: map[chain.Hotkey]*tally{}, settled: map[uint64]outcome{}, properties: map[string]uint64{},
+		measured: newMeasured(len(w.cfg.Validators))}
 	w.Sched.Checkpoint = func(_, hash uint64) { r.checkpoints = append(r.checkpoints, hash) }
 	r.attach()
 	r.watch()
 	end := newStop(&o, w, r.checks, trace)
+	crossed := ""
 	began := wallOf(o.Wall)
 	length := p.End.Sub(p.Start)
 	nextDay := bet.DayOf(p.Start) + 1
@@ -92,6 +94,9 @@ turning:
 		if end.turn(w, until) {
 			break
 		}
+		if crossed = r.crossed(); crossed != "" {
+			break
+		}
 		if o.Stopped != nil {
 			if err := o.Stopped(); err != nil {
 				return nil, fmt.Errorf("stopped at %s: %w", until.Format(time.DateTime), err)
@@ -104,8 +109,14 @@ turning:
 	w.Chain.Advance(w.now())
 	r.audit(true)
 	res := r.result()
-	if end.reached() {
-		res.Stopped, res.End = end.why(), w.now()
+	if res.Thresholds, res.Expect, err = r.judge(); err != nil {
+		return nil, err
+	}
+	if crossed != "" || end.reached() {
+		if res.Stopped = crossed; crossed == "" {
+			res.Stopped = end.why()
+		}
+		res.End = w.now()
 		res.VirtualSeconds = res.End.Sub(res.Start).Seconds()
 	}
 	if o.Done != nil {
@@ -144,12 +155,24 @@ type recorder struct {
 	checks      *invariant.Set
 	final       []invariant.Check
 	gone        []node.Stats // of nodes that were killed
+	retired     []bool       // which of them were validators
+	order       []*tally     // of the miners, in the order of the hosts
+	properties  map[string]uint64
 	checkpoints []uint64
+	measured
 }
 
+// tally is one miner's account.
 type tally struct {
+	whose                    whose
+	host                     *Host
 	made, accepted, rejected int
-	forgotten                uint64 // by runs of the node that were killed
+	refused                  map[bet.Code]int // also by passing refusals
+	confirmed, settled       int
+	lost                     int // connections, by runs of the node that were killed
+	tier, tierChanges        int
+	edges, edged             float64 // closing-line edges, weighed by wager, and those wagers
+	forgotten                uint64  // by runs of the node that were killed
 	wagered                  bet.Cents
 	settledWager, profit     bet.Cents
 	clv                      float64
@@ -163,14 +186,24 @@ type outcome struct {
 	day    bet.Day
 }
 
-type voter struct{ set, failed uint64 }
+type voter struct {
+	set, failed uint64
+	block       chain.Block // of the last weights that took effect
+	failing     bool        // since then
+}
 
 // attach listens to the nodes as they are built.
 func (r *recorder) attach() {
+	r.w.OnReached = r.reach
 	r.votes = make([]voter, len(r.w.cfg.Validators))
 	for _, h := range r.w.Hosts {
 		if !h.IsValidator() {
-			r.miners[h.Hotkey] = &tally{}
+			t := &tally{host: h, whose: whose{h.miner.Group, h.Kind, "websocket"}, refused: map[bet.Code]int{}}
+			if h.miner.Polled {
+				t.whose.transport = "http"
+			}
+			r.miners[h.Hotkey] = t
+			r.order = append(r.order, t)
 		}
 	}
 	before := r.w.OnBuild
@@ -179,14 +212,28 @@ func (r *recorder) attach() {
 			before(h)
 		}
 		s := h.Loop.Scope("observer")
+		if h.Restarts > 0 {
+			r.reach("node_restarted")
+		}
 		if h.Miner != nil {
 			t := r.miners[h.Hotkey]
 			t.restarted(h)
-			h.Miner.PredictionsGenerated.Subscribe(s, func(e *node.PredictionsGenerated) { t.made += len(e.IDs) })
+			h.Miner.PredictionsGenerated.Subscribe(s, func(e *node.PredictionsGenerated) {
+				t.made += len(e.IDs)
+				r.generated(t, e)
+			})
+			h.Miner.PredictionConfirmed.Subscribe(s, func(e *node.PredictionConfirmed) { r.heard(t, e) })
 			return
 		}
 		i := r.index(h)
-		h.Validator.WeightsFailed.Subscribe(s, func(*node.WeightsFailed) { r.votes[i].failed++ })
+		if h.Restarts > 0 {
+			r.reach("store_reopened")
+			r.back[i] = r.w.now()
+		}
+		h.Validator.WeightsFailed.Subscribe(s, func(*node.WeightsFailed) {
+			r.votes[i].failed++
+			r.votes[i].failing = true
+		})
 		if i > 0 { // predictions are counted where all miners are heard: at the first
 			return
 		}
@@ -196,16 +243,17 @@ func (r *recorder) attach() {
 			}
 		})
 		h.Validator.PredictionRejected.Subscribe(s, func(e *node.PredictionRejected) {
-			if t := r.miners[e.Hotkey]; t != nil && !e.Code.Temporary() {
-				t.rejected++
-			}
+			r.refuse(e)
 		})
+		h.Validator.GameSettled.Subscribe(s, r.settledGame)
+		h.Validator.ScoringComplete.Subscribe(s, func(e *node.ScoringComplete) { r.scored(h, e) })
 		h.Validator.PredictionSettled.Subscribe(s, func(e *node.PredictionSettled) { r.settle(h, e.Row) })
 	}
 	r.w.OnRetire = func(h *Host, s node.Stats) {
-		r.gone = append(r.gone, s)
+		r.gone, r.retired = append(r.gone, s), append(r.retired, h.IsValidator())
 		if t := r.miners[h.Hotkey]; t != nil {
 			t.forgotten += count(s, "predictions", "forgotten")
+			t.lost += int(count(s, "communication", "lost"))
 		}
 	}
 }
@@ -217,6 +265,30 @@ func (r *recorder) accept(row *ledger.Prediction) {
 	if t := r.miners[row.Hotkey]; t != nil {
 		t.accepted++
 		t.wagered += row.Wager
+		if _, close, ok := r.p.Market.Line(row.Game); ok {
+			if e, ok := edge(row.Odds, close, row.Outcome); ok {
+				t.edges += e * float64(row.Wager)
+				t.edged += float64(row.Wager)
+			}
+		}
+	}
+}
+
+// refuse counts a refusal of the first validator.
+func (r *recorder) refuse(e *node.PredictionRejected) {
+	switch e.Code {
+	case bet.DailyLimitExceeded:
+		r.reach("budget_refused_at_limit")
+	case bet.GameStarted:
+		r.reach("late_refused")
+	case bet.RateLimited:
+		r.reach("rate_limited")
+	}
+	if t := r.miners[e.Hotkey]; t != nil {
+		t.refused[e.Code]++
+		if !e.Code.Temporary() {
+			t.rejected++
+		}
 	}
 }
 
@@ -280,7 +352,12 @@ func (r *recorder) settle(h *Host, row *ledger.Prediction) {
 	if t == nil {
 		return
 	}
-	if was, ok := r.settled[row.Arrived]; ok && was.state != bet.Pushed {
+	was, before := r.settled[row.Arrived]
+	if !before {
+		t.settled++
+		r.reach("settled")
+	}
+	if before && was.state != bet.Pushed {
 		t.settledWager -= row.Wager
 		t.profit -= was.profit
 		if was.clv != 0 {
@@ -331,18 +408,25 @@ func (r *recorder) watch() {
 			before(from, to, e)
 		}
 		r.checks.Frame(w.now(), party(from), party(to), e)
+		r.spoke(from, to)
 	}
 	w.OnEvent = func(l *sched.Loop) { r.checks.Event(w.now(), l.Name()) }
 	w.Chain.OnExtrinsic(func(now time.Time, q chain.Request, a chain.Reply) {
 		r.checks.Extrinsic(now, q, a, w.Chain.Metagraph(now))
 		if a.Code == chain.OK && (q.Op == chain.OpSetWeights || q.Op == chain.OpRevealWeights) {
 			r.voted(q.Hotkey)
+			if q.Op == chain.OpRevealWeights {
+				r.reach("commit_revealed")
+			}
 		}
 	})
 	w.Chain.OnReveal(func(v mockchain.Reveal) {
-		if v.Code == chain.OK {
-			r.voted(v.Hotkey)
+		if v.Code != chain.OK {
+			r.reach("reveal_failed")
+			return
 		}
+		r.reach("commit_revealed")
+		r.voted(v.Hotkey)
 	})
 	w.OnOpened = func(h *Host) {
 		if h == w.Hosts[0] {
@@ -358,7 +442,16 @@ func (r *recorder) watch() {
 func (r *recorder) voted(h chain.Hotkey) {
 	for i, x := range r.w.Hosts {
 		if x.Hotkey == h && i < len(r.votes) {
-			r.votes[i].set++
+			v, now := &r.votes[i], r.w.Chain.BlockAt(r.w.now())
+			if v.set > 0 {
+				r.ages[i].Add(int64(now - v.block))
+			}
+			r.reach("weights_set")
+			if v.failing {
+				r.reach("weights_resent")
+			}
+			v.set++
+			v.block, v.failing = now, false
 		}
 	}
 }
@@ -380,6 +473,7 @@ func (r *recorder) slack() time.Duration {
 }
 
 func (r *recorder) audit(final bool) {
+	r.compareSlots()
 	for _, h := range r.w.Hosts {
 		if h.IsValidator() {
 			r.look(h, r.checks.Store)
@@ -418,5 +512,9 @@ func (r *recorder) forget(before bet.Day) {
 
 // ScenarioOption is what scenario.Parse checks names against.
 func ScenarioOption() scenario.Option {
-	return scenario.Option{Coefficients: CoefficientNames(), Coefficient: CheckCoefficient, Invariants: invariant.Names(), Events: slices.Clone(events)}
+	var codes []string
+	for _, c := range bet.Codes() {
+		codes = append(codes, string(c))
+	}
+	return scenario.Option{Codes: codes, Coefficients: CoefficientNames(), Coefficient: CheckCoefficient, Invariants: invariant.Names(), Events: slices.Clone(events)}
 }

@@ -52,6 +52,21 @@ func (r *Result) Failures() []Failure {
 			out = append(out, Failure{ExitSafety, "invariant", i.Name, i.First})
 		}
 	}
+	for _, t := range r.Thresholds {
+		if !t.OK {
+			out = append(out, Failure{ExitThreshold, "threshold", t.Name, t.String()})
+		}
+	}
+	for _, e := range r.Expect {
+		if !e.OK {
+			out = append(out, Failure{ExitThreshold, "expect", e.Name, e.String()})
+		}
+	}
+	for _, p := range r.Sometimes {
+		if p.Wanted && p.Reached == 0 {
+			out = append(out, Failure{ExitThreshold, "sometimes", p.Name, "never reached"})
+		}
+	}
 	slices.SortStableFunc(out, func(a, b Failure) int {
 		return slices.Index(severity, a.Exit) - slices.Index(severity, b.Exit)
 	})

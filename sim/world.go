@@ -123,6 +123,9 @@ type World struct {
 	// built, each time, and may put something in between: it is how bugs are
 	// planted that lie in an adapter. See plant.go.
 	OnPorts func(h *Host, p *node.Ports)
+	// OnReached, where set, is told of each property (sim/metric) that the world
+	// itself sees reached.
+	OnReached func(property string)
 	// OnFrame, where set, is told of each frame that leaves, as opened by a reader
 	// that is no node's.
 	OnFrame func(from, to *Host, e *wire.Event)
@@ -262,6 +265,14 @@ func (w *World) fate(h *Host, port Port) (Fate, *active) {
 		f = w.Fate(h, port, h.counts[port])
 	}
 	if f != Normal {
+		switch port {
+		case PortStore:
+			w.reach("commit_failed")
+		case PortChain:
+			w.reach("chain_failed")
+		case PortFeed:
+			w.reach("feed_failed")
+		}
 		v := map[string]any{"node": h.Name, "n": h.counts[port], "fate": f.String()}
 		if by != nil {
 			v["fault"] = by.id
@@ -269,6 +280,13 @@ func (w *World) fate(h *Host, port Port) (Fate, *active) {
 		w.trace("fate", port.String(), v)
 	}
 	return f, by
+}
+
+// reach tells of a property.
+func (w *World) reach(property string) {
+	if w.OnReached != nil {
+		w.OnReached(property)
+	}
 }
 
 // String is the word used in traces.

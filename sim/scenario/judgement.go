@@ -4,11 +4,11 @@ import "time"
 
 // Threshold is what one metric must come to.
 type Threshold struct {
-	// Name addresses the threshold in --set and in reports. Absent: its metric.
-	Name string `key:"name" default:"=metric"`
 	// Metric that is judged, one of those below, narrowed by labels:
 	// `reward_share{group:copycat}`.
 	Metric string `key:"metric" form:"metric" need:"yes"`
+	// Name addresses the threshold in --set and in reports. Absent: its metric.
+	Name string `key:"name" default:"=metric"`
 	// Expect is the condition, or several with commas between: `value<0.05`,
 	// `count==0`, `p(99)<2s, max<10s`. By type, a metric is asked by `count`, `value`
 	// or `max`, a distribution by `min`, `max`, `avg`, `med`, `p(N)` or `count`. A
