@@ -200,18 +200,18 @@ func (r *recorder) sumCounts() totals {
 var measures = map[string]func(*recorder, *metric.Selector) (metric.Sample, bool){
 	"reward_share": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		total := r.reward(nil)
-		return number(r.reward(s)/total, total > 0)
+		return single(r.reward(s)/total, total > 0)
 	},
 	"reward_per_miner": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		n := len(r.those(s))
-		return number(r.reward(s)/1e9/float64(n), n > 0)
+		return single(r.reward(s)/1e9/float64(n), n > 0)
 	},
 	"reward_ratio": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		per := func(key string) float64 {
 			q := metric.Selector{Labels: []metric.Pair{{Key: "group", Value: s.Get(key)}}}
 			return r.reward(&q) / float64(max(len(r.those(&q)), 1))
 		}
-		return number(per("of")/per("to"), per("to") > 0)
+		return single(per("of")/per("to"), per("to") > 0)
 	},
 	"skill_correlation": func(r *recorder, _ *metric.Selector) (metric.Sample, bool) {
 		var skill, paid []float64
@@ -219,39 +219,39 @@ var measures = map[string]func(*recorder, *metric.Selector) (metric.Sample, bool
 			skill, paid = append(skill, t.edge()), append(paid, r.earned(t))
 		}
 		rho, ok := spearman(skill, paid)
-		return number(rho, ok)
+		return single(rho, ok)
 	},
 	"gini": func(r *recorder, _ *metric.Selector) (metric.Sample, bool) {
 		paid := r.payments()
-		return number(gini(paid), r.reward(nil) > 0)
+		return single(gini(paid), r.reward(nil) > 0)
 	},
 	"hhi": func(r *recorder, _ *metric.Selector) (metric.Sample, bool) {
 		sum, total := 0.0, r.reward(nil)
 		for _, x := range r.payments() {
 			sum += x / total * (x / total)
 		}
-		return number(sum, total > 0)
+		return single(sum, total > 0)
 	},
 	"roi": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		var profit, wager float64
 		for _, t := range r.those(s) {
 			profit, wager = profit+float64(t.profit), wager+float64(t.settledWager)
 		}
-		return number(profit/wager, wager > 0)
+		return single(profit/wager, wager > 0)
 	},
 	"clv": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		sum, n := 0.0, 0
 		for _, t := range r.those(s) {
 			sum, n = sum+t.clv, n+t.priced
 		}
-		return number(sum/float64(n), n > 0)
+		return single(sum/float64(n), n > 0)
 	},
 	"edge": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		var sum, wager float64
 		for _, t := range r.those(s) {
 			sum, wager = sum+t.edges, wager+t.edged
 		}
-		return number(sum/wager, wager > 0)
+		return single(sum/wager, wager > 0)
 	},
 	"predictions": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		return r.sum(s, func(t *tally) int {
@@ -285,7 +285,7 @@ var measures = map[string]func(*recorder, *metric.Selector) (metric.Sample, bool
 				n++
 			}
 		}
-		return number(float64(n), true)
+		return single(float64(n), true)
 	},
 	"ack_latency": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		all := &metric.Histogram{}
@@ -313,11 +313,11 @@ var measures = map[string]func(*recorder, *metric.Selector) (metric.Sample, bool
 	"weights_deviation": (*recorder).deviation,
 	"trust": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		uid, ok := r.uid(s.Get("validator"))
-		return number(r.w.Chain.VTrust(uid), ok)
+		return single(r.w.Chain.VTrust(uid), ok)
 	},
 	"dividends": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		uid, ok := r.uid(s.Get("validator"))
-		return number(r.w.Chain.Dividends(uid), ok)
+		return single(r.w.Chain.Dividends(uid), ok)
 	},
 	"dividend_share": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		own, total := 0.0, 0.0
@@ -330,28 +330,28 @@ var measures = map[string]func(*recorder, *metric.Selector) (metric.Sample, bool
 				}
 			}
 		}
-		return number(own/total, total > 0)
+		return single(own/total, total > 0)
 	},
 	"tier_changes": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		return r.sum(s, func(t *tally) int { return t.tierChanges })
 	},
 	"epochs": func(r *recorder, _ *metric.Selector) (metric.Sample, bool) {
-		return number(float64(r.w.Chain.Epochs()), true)
+		return single(float64(r.w.Chain.Epochs()), true)
 	},
 	"games": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		switch s.Get("what") {
 		case "corrected":
-			return number(float64(r.corrected), true)
+			return single(float64(r.corrected), true)
 		case "voided":
-			return number(float64(r.voided), true)
+			return single(float64(r.voided), true)
 		}
-		return number(float64(len(r.games)), true)
+		return single(float64(len(r.games)), true)
 	},
 	"settled": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		return r.sum(s, func(t *tally) int { return t.settled })
 	},
 	"fault_windows": func(r *recorder, _ *metric.Selector) (metric.Sample, bool) {
-		return number(float64(r.w.FaultWindows), true)
+		return single(float64(r.w.FaultWindows), true)
 	},
 	"restarts": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		return r.hosts(s, func(h *Host) int { return h.Restarts })
@@ -369,24 +369,24 @@ var measures = map[string]func(*recorder, *metric.Selector) (metric.Sample, bool
 		return metric.Sample{Dist: all, Scale: 1e-9}, true
 	},
 	"sessions": func(r *recorder, _ *metric.Selector) (metric.Sample, bool) {
-		return number(float64(r.totals.validators["communication.opened"]), true)
+		return single(float64(r.totals.validators["communication.opened"]), true)
 	},
 	"sessions_lost": func(r *recorder, s *metric.Selector) (metric.Sample, bool) {
 		return r.sum(s, (*tally).sessionsLost)
 	},
 	"dropped": func(r *recorder, _ *metric.Selector) (metric.Sample, bool) {
-		return number(float64(r.totals.validators["core.frames_shed"]), true)
+		return single(float64(r.totals.validators["core.frames_shed"]), true)
 	},
 	"queue_depth": func(r *recorder, _ *metric.Selector) (metric.Sample, bool) {
-		return number(float64(r.depth), true)
+		return single(float64(r.depth), true)
 	},
 	"events": func(r *recorder, _ *metric.Selector) (metric.Sample, bool) {
-		return number(float64(r.w.Sched.Events()), true)
+		return single(float64(r.w.Sched.Events()), true)
 	},
 }
 
-// number is a sample of one number; not one where its making has no sense.
-func number(x float64, ok bool) (metric.Sample, bool) {
+// single is a sample of one number; not one where its making has no sense.
+func single(x float64, ok bool) (metric.Sample, bool) {
 	if !ok || math.IsNaN(x) || math.IsInf(x, 0) {
 		return metric.Sample{}, false
 	}
@@ -418,7 +418,7 @@ func (r *recorder) sum(s *metric.Selector, of func(*tally) int) (metric.Sample, 
 	for _, t := range r.those(s) {
 		n += of(t)
 	}
-	return number(float64(n), true)
+	return single(float64(n), true)
 }
 
 func (r *recorder) hosts(s *metric.Selector, of func(*Host) int) (metric.Sample, bool) {
@@ -428,7 +428,7 @@ func (r *recorder) hosts(s *metric.Selector, of func(*Host) int) (metric.Sample,
 			n += of(h)
 		}
 	}
-	return number(float64(n), true)
+	return single(float64(n), true)
 }
 
 func (v voter) sets() uint64     { return v.set }
@@ -441,7 +441,7 @@ func (r *recorder) voters(s *metric.Selector, of func(voter) uint64) (metric.Sam
 			n += of(v)
 		}
 	}
-	return number(float64(n), true)
+	return single(float64(n), true)
 }
 
 // earned is what a miner earned over the run, in rao.
@@ -492,7 +492,7 @@ func (r *recorder) deviation(s *metric.Selector) (metric.Sample, bool) {
 	for _, uid := range sorted(shares) {
 		off += math.Abs(shares[uid])
 	}
-	return number(off/2, true)
+	return single(off/2, true)
 }
 
 // sorted are a map's keys in order.

@@ -59,7 +59,7 @@ node: {heartbeat: 1h}
 sometimes: [settled, result_corrected]
 thresholds:
   - {metric: "reward_share{kind:idle}", expect: value==0}
-  - {metric: ack_latency, expect: "p(99)<2s, max<1ms"}
+  - {metric: "ack_latency{transport:websocket}", expect: "p(99)<2s, max<1ms"}
   - {name: never, metric: recovery_time, expect: max<1m}
 expect:
   - {name: late-acts, that: "predictions{group:late} > 3 * predictions{group:idle}"}
@@ -79,7 +79,7 @@ func TestJudgement(t *testing.T) {
 		}
 		got = append(got, f.Signature())
 	}
-	want := []string{"threshold ack_latency", "threshold never", "expect slower", "expect nobody", "sometimes result_corrected"}
+	want := []string{"threshold ack_latency{transport:websocket}", "threshold never", "expect slower", "expect nobody", "sometimes result_corrected"}
 	if !slices.Equal(got, want) {
 		t.Errorf("failures %q, want %q", got, want)
 	}
