@@ -17,7 +17,7 @@ type Host struct {
 	Kind      string // validator, or the kind of miner
 	Hotkey    chain.Hotkey
 	Loop      *sched.Loop     // of the running node; nil while down
-	Validator *node.Validator // one of the two, nil while down
+	Validator *node.Validator // one of the two, nil while down and on a hostile host
 	Miner     *node.Miner
 
 	// Restarts counts how often the node was built after the first time.
@@ -30,6 +30,10 @@ type Host struct {
 	world       *World
 	validator   *ValidatorSpec
 	miner       *MinerSpec
+	peer        *peer  // a hostile miner in the node's place, nil while down
+	rogue       *rogue // a hostile validator in the node's place, nil while down
+	sent        PeerStats
+	knocks      map[*Host]*knocks // of those who have dialled it
 	signer      wire.Signer
 	address     string
 	disk        *disk
@@ -66,6 +70,10 @@ func (h *Host) start() {
 		return
 	}
 	w := h.world
+	if h.hostile() {
+		h.startHostile()
+		return
+	}
 	storage, err := h.disk.open()
 	if err != nil {
 		if !h.disk.mayFail() {
@@ -80,22 +88,7 @@ func (h *Host) start() {
 	if h.incarnation > 0 && h.IsValidator() && w.OnOpened != nil {
 		w.OnOpened(h)
 	}
-	l := w.Sched.NewLoop(h.Name, h.incarnation)
-	if h.incarnation > 0 {
-		h.Restarts++
-	}
-	h.incarnation++
-	l.SetTracer(w.tracer)
-	if w.OnInput != nil || w.OnEvent != nil {
-		l.OnInput(func(l *sched.Loop) {
-			if w.OnEvent != nil {
-				w.OnEvent(l)
-			}
-			if w.OnInput != nil {
-				w.OnInput(h)
-			}
-		})
-	}
+	l := h.newLoop()
 	ports := node.Ports{Chain: h.chainBackend(), Feed: h.feedBackend(), Net: &transport{w.net, h}, Signer: h.signer,
 		Store: storage, Down: func(err error) { h.wentDown(l, err) }}
 	if w.OnPorts != nil {
@@ -126,9 +119,65 @@ func (h *Host) start() {
 	}
 }
 
+// newLoop makes the loop of the node's next incarnation.
+func (h *Host) newLoop() *sched.Loop {
+	w := h.world
+	l := w.Sched.NewLoop(h.Name, h.incarnation)
+	if h.incarnation > 0 {
+		h.Restarts++
+	}
+	h.incarnation++
+	l.SetTracer(w.tracer)
+	if w.OnInput != nil || w.OnEvent != nil {
+		l.OnInput(func(l *sched.Loop) {
+			if w.OnEvent != nil {
+				w.OnEvent(l)
+			}
+			if w.OnInput != nil {
+				w.OnInput(h)
+			}
+		})
+	}
+	return l
+}
+
+// hostile says whether something else than a node runs on the host.
+func (h *Host) hostile() bool {
+	if h.validator != nil {
+		return h.validator.Rogue.Kind != ""
+	}
+	return h.miner.Model == nil
+}
+
+// startHostile lets a raw peer or a rogue begin.
+func (h *Host) startHostile() {
+	l := h.newLoop()
+	h.Loop = l
+	if h.validator != nil {
+		h.rogue = newRogue(h, l)
+	} else {
+		a, err := newAttack(h.Kind, h.miner.Params)
+		if err != nil {
+			panic(fmt.Sprintf("sim: %s: %v", h.Name, err)) // NewWorld has made one before
+		}
+		h.peer = newPeer(h, l, a)
+		if a, ok := a.(eavesdropper); ok {
+			h.world.net.listen(h, a)
+		}
+	}
+	h.world.trace("host", "started", map[string]any{"node": h.Name, "incarnation": h.incarnation})
+	if h.rogue != nil {
+		h.rogue.start()
+	} else {
+		h.peer.start()
+	}
+}
+
 // inbox is where frames for the running node go.
 func (h *Host) inbox() *sched.Inbox[wire.Event] {
 	switch {
+	case h.peer != nil:
+		return h.peer.in
 	case h.Validator != nil:
 		return h.Validator.Inbound()
 	case h.Miner != nil:
@@ -157,7 +206,7 @@ func (h *Host) Crash(keep int) {
 	w.Sched.Kill(h.Loop)
 	h.disk.crash(keep)
 	w.net.reset(h)
-	h.Loop, h.Validator, h.Miner = nil, nil, nil
+	h.Loop, h.Validator, h.Miner, h.peer, h.rogue = nil, nil, nil, nil, nil
 }
 
 // CrashFor kills the node and starts it again after a while.

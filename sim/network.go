@@ -55,6 +55,7 @@ type network struct {
 	next   wire.Conn
 	rngs   map[[2]*Host]*rand.Rand // by direction: no link's draws shift another's
 	opener *wire.Opener
+	ears   []ear
 
 	// ev holds the last frame opened: a broadcast is opened once for all who get
 	// it. It is copied into each receiver's inbox.
@@ -72,11 +73,24 @@ type end struct {
 	stalled     [][]byte  // held up by a partition
 	rng         *rand.Rand
 	lane        uint64    // of what arrives here: a stream keeps its order
+	proved      bool      // inbound, of a peer that has authenticated
 	free        time.Time // when the last frame has left, where bandwidth is limited
 }
 
 func newNetwork(w *World) *network {
 	return &network{w: w, rngs: map[[2]*Host]*rand.Rand{}, opener: w.newOpener()}
+}
+
+// ear is a host that hears all frames.
+type ear struct {
+	host *Host
+	eavesdropper
+}
+
+// listen lets an attack hear all frames, in the place of what the host's last
+// incarnation ran.
+func (n *network) listen(h *Host, a eavesdropper) {
+	n.ears = append(slices.DeleteFunc(n.ears, func(e ear) bool { return e.host == h }), ear{h, a})
 }
 
 // transport is a host's view of the network.
@@ -183,7 +197,7 @@ func (t *transport) Dial(id wire.Conn, address string) {
 		if to != nil && (n.separated(t.host, to) || n.separated(to, t.host)) {
 			return // nothing comes back: the dialler gives up by itself
 		}
-		if to == nil || !to.Up() || n.refusing(t.host) || n.refusing(to) {
+		if to == nil || !to.Up() || n.refusing(t.host) || n.refusing(to) || !n.lets(to, t.host) {
 			delete(t.host.ends, a.id)
 			n.tell(a, n.delay(a), &wire.Event{Kind: wire.Closed, Raw: []byte("connection refused")})
 			return
@@ -250,6 +264,9 @@ func (n *network) send(from *end, frame []byte) {
 	ev := n.open(frame)
 	if n.w.OnFrame != nil {
 		n.w.OnFrame(from.host, to.host, ev)
+	}
+	for _, e := range n.ears {
+		e.overheard(from.host, to.host, ev)
 	}
 	if late := n.w.cfg.Network.Reordering; late > 0 && from.rng.Float64() < late {
 		extra := time.Duration(from.rng.Int64N(int64(2*n.w.cfg.Network.Latency) + 1))

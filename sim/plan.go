@@ -150,7 +150,7 @@ func (p *Plan) config() Config {
 			if n > 1 {
 				name = fmt.Sprintf("%s-%d", v.Name, i)
 			}
-			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Node: node.ValidatorConfig{
+			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Rogue: rogueOf(&v), Node: node.ValidatorConfig{
 				Netuid: s.Netuid, SessionTimeout: timeout, MetagraphInterval: s.Node.MetagraphInterval,
 				FeedInterval: s.Node.FeedPoll, ClosingLead: -1 /* the market tells closing odds */, ScoringInterval: s.Node.ScoringInterval, SettleDelay: least(s.Node.SettleDelay),
 				WeightsMove: max(s.Node.WeightsMove, math.SmallestNonzeroFloat64), WeightsMaxAge: chain.Block(s.Node.WeightsMaxAge),
@@ -167,6 +167,15 @@ func (p *Plan) config() Config {
 		}
 	}
 	return c
+}
+
+// rogueOf is what takes an honest validator's place, where its kind is another.
+func rogueOf(v *scenario.Validator) Rogue {
+	if v.Kind == "honest" {
+		return Rogue{}
+	}
+	return Rogue{Kind: v.Kind, Leader: v.Leader, Friends: v.Friends, Factor: v.Params["factor"],
+		Every: time.Duration(v.Params["every"] * float64(time.Minute))}
 }
 
 // NewWorld builds a world of the plan.
@@ -188,10 +197,23 @@ func (p *Plan) NewWorld() (*World, error) {
 			}
 			lines[g.Leader] = world
 		}
-		for k := range g.Count {
-			name := memberName(g.Name, k)
+		members := make([]string, g.Count)
+		for k := range members {
+			members[k] = memberName(g.Name, k)
+		}
+		mine := *world
+		mine.Group = members
+		for _, name := range members {
+			if population.Raw(g.Kind) {
+				cfg.Miners[i].Params = g.Params
+				i++
+				continue
+			}
+			if g.Kind == "sybil" {
+				cfg.Miners[i].Owner = g.Name
+			}
 			cfg.Miners[i].Model = func() (model.Model, error) {
-				return population.New(g.Kind, g.Params, name, p.Scenario.Seed, world)
+				return population.New(g.Kind, g.Params, name, p.Scenario.Seed, &mine)
 			}
 			i++
 		}

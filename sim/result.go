@@ -96,6 +96,8 @@ type MinerResult struct {
 	Score       float64 `json:"score"`
 	Weight      float64 `json:"weight"`
 	Emission    uint64  `json:"emission"`
+	// Attack is a raw peer's own count of what it did and what came of it.
+	Attack *PeerStats `json:"attack,omitempty"`
 }
 
 // InvariantResult is one invariant's part of a Result.
@@ -213,6 +215,10 @@ func (r *recorder) result() *Result {
 		t := r.miners[h.Hotkey]
 		m := MinerResult{UID: -1, Hotkey: string(h.Hotkey), Name: h.Name, Kind: h.Kind, Predictions: t.made, Accepted: t.accepted,
 			Rejected: t.rejected, Wagered: int64(t.wagered), Emission: uint64(w.Chain.Earned(h.Hotkey).Total())}
+		if h.hostile() {
+			sent := h.sent
+			m.Attack, m.Predictions = &sent, int(sent.Predictions)
+		}
 		if uid, ok := meta.UIDOf(h.Hotkey); ok {
 			m.UID, m.Weight = int(uid), shares[uid]
 		}

@@ -211,6 +211,9 @@ func (r *recorder) attach() {
 		if before != nil {
 			before(h)
 		}
+		if h.hostile() {
+			return
+		}
 		s := h.Loop.Scope("observer")
 		if h.Restarts > 0 {
 			r.reach("node_restarted")

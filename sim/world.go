@@ -4,7 +4,7 @@
 // run bit for bit.
 //
 // Read world.go for what a world is made of, host.go for a machine with a node
-// on it, then its surroundings: network.go, disk.go, endpoints.go. run.go turns
+// on it, peer.go and rogue.go for hostile miners and validators in its place, then its surroundings: network.go, disk.go, endpoints.go. run.go turns
 // a scenario into a world and a world into a result; trace.go, report.go and
 // invariant/ look on. sim/cli and tests call it.
 package sim
@@ -71,6 +71,8 @@ type ValidatorSpec struct {
 	Group string // of the scenario; faults address it. Default: the name
 	Stake chain.Rao
 	Node  node.ValidatorConfig // Hotkey and Axon are filled in
+	// Rogue, where its Kind is set, is what takes the node's place.
+	Rogue Rogue
 }
 
 // MinerSpec is one miner of the world.
@@ -82,7 +84,12 @@ type MinerSpec struct {
 	// Polled makes it answer HTTP polls at an axon of its own and dial nobody, as
 	// the original's miners do.
 	Polled bool
-	Model  func() (model.Model, error)
+	// Model of the miner's service. Nil for a raw peer of its Kind.
+	Model func() (model.Model, error)
+	// Params of a raw peer, the defaults of its kind where they are missing.
+	Params map[string]float64
+	// Owner of the hotkey: those of one owner have one coldkey. Default: its own.
+	Owner string
 }
 
 // World is a simulated subnet.
@@ -193,13 +200,22 @@ func NewWorld(cfg Config) (*World, error) {
 			return nil, err
 		}
 		h.miner = s
+		if s.Model == nil {
+			if _, err := newAttack(s.Kind, s.Params); err != nil {
+				return nil, fmt.Errorf("miner %s: %w", s.Name, err)
+			}
+		}
+		orDefault(&s.Owner, s.Name)
 		s.Node.Hotkey = h.Hotkey
 		h.address = fmt.Sprintf("203.0.%d.%d:0", i/250, i%250+1)
 		if s.Polled {
 			s.Node.PollOnly, s.Node.Axon = true, chain.Axon{IP: fmt.Sprintf("203.0.%d.%d", i/250, i%250+1), Port: 12345}
 			h.address = fmt.Sprintf("%s:%d", s.Node.Axon.IP, s.Node.Axon.Port)
 		}
-		cc.Neurons = append(cc.Neurons, mockchain.Neuron{Hotkey: h.Hotkey, Coldkey: coldkeyOf(s.Name)})
+		cc.Neurons = append(cc.Neurons, mockchain.Neuron{Hotkey: h.Hotkey, Coldkey: coldkeyOf(s.Owner)})
+	}
+	if err := w.rogues(); err != nil {
+		return nil, err
 	}
 	w.Chain = mockchain.New(cc)
 	for _, h := range w.Hosts {

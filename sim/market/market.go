@@ -153,6 +153,13 @@ func (m *Market) Line(id bet.GameID) (open, close bet.Odds, ok bool) {
 	return m.fixtures[i].Open, m.fixtures[i].Close, true
 }
 
+// Price is what the market asks for a game at an instant, before any feed tells of
+// it; false for a game that is not offered.
+func (m *Market) Price(id bet.GameID, at time.Time) (bet.Odds, bool) {
+	g, ok := m.Game(id, at)
+	return g.Odds, ok && g.Active
+}
+
 // Span is when a run over this market begins and ends: for files 8 days before
 // the first kick-off and 2 days after the last result, for a made-up market what
 // it was made for.

@@ -25,7 +25,7 @@ func (c *copycat) Wake(now time.Time, _ *model.Book) time.Time {
 			return at
 		}
 	}
-	return now.Add(c.after)
+	return now.Add(max(c.after, time.Minute))
 }
 
 func (c *copycat) Picks(now time.Time, b *model.Book) []model.Pick {

@@ -137,7 +137,7 @@ func run(t testing.TB, m *market.Market, players []*player, order *rand.Rand) {
 
 // everyKind is two miners of each kind.
 func everyKind(t testing.TB, seed uint64, w *World) (players []*player) {
-	for _, k := range Kinds() {
+	for _, k := range kinds {
 		for i := range 2 {
 			name := fmt.Sprintf("%s-%d", k.Name, i)
 			players = append(players, newPlayer(name, build(t, k.Name, name, seed, w)))
@@ -282,7 +282,7 @@ func TestBook(t *testing.T) {
 			}
 		}
 		remaining := bet.Cents(rapid.SampledFrom([]int64{0, 1, 7, 500, 90000, 100000}).Draw(t, "remaining"))
-		kind := rapid.SampledFrom(Kinds()).Draw(t, "kind")
+		kind := rapid.SampledFrom(kinds).Draw(t, "kind")
 		w := &World{Market: lines, Board: &Board{}, Leader: "x"}
 		for range 8 {
 			w.Board.post("x", now.Add(-time.Hour), []model.Pick{{Game: "100001", Outcome: bet.Home, Wager: 30000}})
@@ -318,9 +318,11 @@ func TestKinds(t *testing.T) {
 	var names []string
 	for _, k := range Kinds() {
 		names = append(names, k.Name)
-		m := build(t, k.Name, "m", 1, &World{Market: testLines{}, Board: &Board{}})
-		if m.Name() != k.Name || k.About == "" {
-			t.Errorf("%s is called %s: %s", k.Name, m.Name(), k.About)
+		if m, err := New(k.Name, nil, "m", 1, &World{Market: testLines{}, Board: &Board{}}); Raw(k.Name) != (err != nil) || err == nil && m.Name() != k.Name {
+			t.Errorf("%s: %v", k.Name, err)
+		}
+		if k.About == "" || Raw(k.Name) != k.Raw {
+			t.Errorf("%s: %+v", k.Name, k)
 		}
 		for _, p := range k.Params {
 			if !(p.Min <= p.Default && p.Default <= p.Max) || p.About == "" {
@@ -336,7 +338,9 @@ func TestKinds(t *testing.T) {
 			t.Errorf("%s: %v", k.Name, err)
 		}
 	}
-	want := []string{"skilled", "sharp", "average", "random", "favourite", "late", "copycat", "underbudget", "busy", "idle"}
+	want := []string{"skilled", "sharp", "average", "random", "favourite", "late", "copycat", "underbudget", "busy", "idle",
+		"sybil", "colluder", "hedger", "dust", "squatter", "sniper",
+		"latecomer", "forger", "skimmer", "duplicator", "overspender", "tamperer", "impersonator", "replayer", "flooder", "stormer", "oversizer", "garbler"}
 	if d := cmp.Diff(want, names); d != "" {
 		t.Error(d)
 	}

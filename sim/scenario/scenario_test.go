@@ -220,7 +220,7 @@ network:
 		{"seed=[", `--set seed: not YAML: did not find expected node content while parsing a flow node`},
 		{"node={heartbeat: -1s, hartbeat: 1s}", "--set node: node.hartbeat: unknown key (did you mean \"heartbeat\"?)\n--set node: node.heartbeat: expected a duration from 1s to 1d, got \"-1s\""},
 		{"miners.late.parameters.kelly=1", `--set miners.late.parameters.kelly: unknown key for late (have: daily, before)`},
-		{"miners.late.kind=lat", `--set miners.late.kind: expected one of skilled, sharp, average, random, favourite, late, copycat, underbudget, busy, idle, got "lat" (did you mean "late"?)`},
+		{"miners.late.kind=lat", `--set miners.late.kind: expected one of skilled, sharp, average, random, favourite, late, copycat, underbudget, busy, idle, sybil, colluder, hedger, dust, squatter, sniper, latecomer, forger, skimmer, duplicator, overspender, tamperer, impersonator, replayer, flooder, stormer, oversizer, garbler, got "lat" (did you mean "late"?)`},
 	} {
 		t.Run(tt.set, func(t *testing.T) {
 			_, problems := scenario.Parse("x.yaml", []byte(file), []string{tt.set}, options())
@@ -238,7 +238,7 @@ network:
 			{"validators: [{name: v0}]\nminers: [{kind: skilled, count: 3}, {kind: copycat, count: 1}]\n", "miners.skilled.count=-1",
 				`--set miners.skilled.count: expected a whole number from 0 to 60000, got -1`},
 			{"validators: [{name: v0}]\nminers: [{name: best, kind: skilled, count: 3}, {kind: copycat, count: 1}]\n", "miners.best.kind=skiled",
-				`--set miners.best.kind: expected one of skilled, sharp, average, random, favourite, late, copycat, underbudget, busy, idle, got "skiled" (did you mean "skilled"?)`},
+				`--set miners.best.kind: expected one of skilled, sharp, average, random, favourite, late, copycat, underbudget, busy, idle, sybil, colluder, hedger, dust, squatter, sniper, latecomer, forger, skimmer, duplicator, overspender, tamperer, impersonator, replayer, flooder, stormer, oversizer, garbler, got "skiled" (did you mean "skilled"?)`},
 			{"validators: [{name: v0}]\n", "validators.v0.count=x", `--set validators.v0.count: expected a whole number from 0 to 64, got "x"`},
 			{"validators: [{name: v0}]\nminers: [{kind: random, count: 2}]\nfaults: [{name: f, what: process.crash, target: miners.random.1, at: 1h}]\n", "miners.random.count=x",
 				`--set miners.random.count: expected a whole number from 0 to 60000, got "x"`},
