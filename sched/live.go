@@ -10,10 +10,14 @@ import (
 
 // Live turns one loop on one goroutine and a real clock.
 type Live struct {
-	loop   *Loop
-	clk    clock.Clock
-	node   NodeClock
-	timers queue // owned by the loop's goroutine
+	loop    *Loop
+	clk     clock.Clock
+	node    NodeClock
+	began   time.Time // by the wall clock
+	elapsed func() time.Duration
+
+	timers       queue // by the loop's mono; both are owned by its goroutine
+	appointments queue // by the loop's now
 
 	mu     sync.Mutex
 	posted []Event // handed over, oldest first
@@ -40,6 +44,9 @@ type LiveOptions struct {
 	Seed uint64
 	// Clock to live by, the wall clock; nil for the system's.
 	Clock clock.Clock
+	// Elapsed is how long the loop has been there, by a clock that nobody sets; nil
+	// for the monotonic reading of Clock's times, which the system's have.
+	Elapsed func() time.Duration
 	// Node is the node's clock as a function of the wall clock; the zero value
 	// is the wall clock itself.
 	Node NodeClock
@@ -78,6 +85,10 @@ func NewLive(o LiveOptions) *Live {
 	v := &Live{clk: o.Clock, node: o.Node, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	v.loop = newLoop(o.Name, "live", o.Seed, v)
 	wall := v.clk.Now()
+	v.began, v.elapsed = wall, o.Elapsed
+	if o.Elapsed == nil {
+		v.elapsed = func() time.Duration { return v.clk.Now().Sub(wall) }
+	}
 	v.loop.setClocks(v.node.At(wall).UnixNano(), wall.UnixNano(), o.Node.pace())
 	if o.Recorder != nil {
 		v.loop.Record(o.Recorder)
@@ -140,10 +151,46 @@ type inspection func()
 func (i inspection) Fire() { i() }
 
 func (v *Live) read() {
-	l := v.loop
 	wall := v.clk.Now()
-	l.wall = max(l.wall, wall.UnixNano()) // a clock set back makes time stand, not return
-	l.now = max(l.now, v.node.At(wall).UnixNano())
+	v.loop.tick(v.node.At(wall).UnixNano(), wall.UnixNano(), v.node.At(v.began.Add(v.elapsed())).UnixNano())
+}
+
+// due takes out the next timer that is due.
+func (v *Live) due() (Event, bool) {
+	l := v.loop
+	for _, x := range []struct {
+		q    *queue
+		upTo int64
+	}{{&v.timers, l.mono}, {&v.appointments, l.now}} {
+		if x.q.len() > 0 && x.q.items[0].at <= x.upTo {
+			_, ev := x.q.pop()
+			return ev, true
+		}
+	}
+	return nil, false
+}
+
+// idleFor is how long the loop may sleep, 0 where something is due.
+func (v *Live) idleFor() time.Duration {
+	v.read()
+	l, wait := v.loop, time.Hour
+	sleep := func(d int64, pace float64) {
+		if d > 0 {
+			d = max(int64(float64(d)/pace), 1)
+		}
+		wait = min(wait, time.Duration(max(d, 0)))
+	}
+	if v.timers.len() > 0 {
+		sleep(v.timers.items[0].at-l.mono, l.pace)
+	}
+	if v.appointments.len() > 0 {
+		pace := l.pace
+		if l.now > v.node.At(v.clk.Now()).UnixNano() {
+			pace /= 2 // as Loop.Now goes while the clock that was set back catches up
+		}
+		sleep(v.appointments.items[0].at-l.now, pace)
+	}
+	return wait
 }
 
 func (v *Live) run() {
@@ -165,11 +212,14 @@ func (v *Live) run() {
 			busy = true
 		}
 		v.read()
-		for n := 0; n < timersPerTurn && v.timers.len() > 0 && v.timers.items[0].at <= v.loop.now; n++ {
+		for range timersPerTurn {
 			if v.stopping() {
 				return
 			}
-			_, ev := v.timers.pop()
+			ev, ok := v.due()
+			if !ok {
+				break
+			}
 			v.read()
 			ev.Fire()
 			busy = true
@@ -190,15 +240,9 @@ func (v *Live) run() {
 		if busy {
 			continue
 		}
-		wait := time.Hour
-		if v.timers.len() > 0 {
-			// By the clock and not by the loop's time, which stands while a clock
-			// that was set back catches up: that must be a sleep and not a spin.
-			due := time.Duration(v.timers.items[0].at - v.node.At(v.clk.Now()).UnixNano())
-			if due <= 0 {
-				continue
-			}
-			wait = min(wait, max(time.Duration(float64(due)/v.loop.pace), 1))
+		wait := v.idleFor()
+		if wait == 0 {
+			continue
 		}
 		idle.Reset(wait)
 		select {
@@ -219,10 +263,18 @@ func (v *Live) stopping() bool {
 	}
 }
 
-func (v *Live) schedule(_ *Loop, at int64, ev Event) int32 { return v.timers.push(at, 0, ev) }
-func (v *Live) reschedule(_ *Loop, slot int32, at int64)   { v.timers.move(slot, at, 0) }
-func (v *Live) unschedule(_ *Loop, slot int32)             { v.timers.remove(slot) }
-func (v *Live) postpone(_ *Loop, ev Event)                 { v.postponed = append(v.postponed, ev) }
+// queue is where a timer waits.
+func (v *Live) queue(t *Timer) *queue {
+	if t.appointment {
+		return &v.appointments
+	}
+	return &v.timers
+}
+
+func (v *Live) schedule(t *Timer) int32    { return v.queue(t).push(t.due, 0, t) }
+func (v *Live) reschedule(t *Timer)        { v.queue(t).move(t.slot, t.due, 0) }
+func (v *Live) unschedule(t *Timer)        { v.queue(t).remove(t.slot) }
+func (v *Live) postpone(_ *Loop, ev Event) { v.postponed = append(v.postponed, ev) }
 
 func (v *Live) post(_ *Loop, ev Event) bool {
 	v.mu.Lock()

@@ -26,10 +26,11 @@ import (
 
 // driver turns a loop.
 type driver interface {
-	// schedule makes ev due at the node instant at; the slot moves or removes it.
-	schedule(l *Loop, at int64, ev Event) int32
-	reschedule(l *Loop, slot int32, at int64)
-	unschedule(l *Loop, slot int32)
+	// schedule makes a timer due as it says itself; its slot is what moves or
+	// removes it.
+	schedule(t *Timer) (slot int32)
+	reschedule(t *Timer)
+	unschedule(t *Timer)
 	// post makes ev due at once, from any goroutine where the driver is live.
 	// False: the loop has ended.
 	post(l *Loop, ev Event) bool
@@ -61,8 +62,9 @@ type Loop struct {
 
 	drv       driver
 	now, wall int64   // of the event being handled, nanoseconds
+	mono      int64   // what now would be, had nobody set the machine's clock since the loop began
 	pace      float64 // node time per wall time; 1 but in an accelerated localnet
-	offset    int64   // node clock less world clock (virtual driver)
+	clock     skew    // of the machine against the world (virtual driver)
 
 	hash    uint64
 	settled uint64 // hash when the last event had been handled
@@ -96,6 +98,9 @@ func newLoop(name, incarnation string, seed uint64, drv driver) *Loop {
 func (l *Loop) Name() string { return l.name }
 
 // Now is the node's clock: fixed while one event is handled, never backwards.
+// Where the machine's clock is set back, Now goes on at half its pace until it is
+// right again: time neither returns nor stands. Timers do not mind, but for those
+// of ArmAt.
 func (l *Loop) Now() time.Time { return time.Unix(0, l.now).UTC() }
 
 // Wall is the transport's clock: freshness, nonces, and how long to wait for
@@ -105,11 +110,26 @@ func (l *Loop) Wall() time.Time { return time.Unix(0, l.wall).UTC() }
 // setClocks sets the time on both clocks and how fast the node's runs against the
 // wall's. Where they differ that is part of what the loop is, and of its hash.
 func (l *Loop) setClocks(now, wall int64, pace float64) {
-	l.now, l.wall, l.pace = now, wall, pace
+	l.now, l.wall, l.mono, l.pace = now, wall, now, pace
 	if pace != 1 || wall != now {
 		l.hash = mix(l.hash^math.Float64bits(pace), uint64(wall-now))
 		l.settled = l.hash
 	}
+}
+
+// tick reads the machine's clock, as the node's and as the wall's time, and the
+// time that nobody sets.
+func (l *Loop) tick(now, wall, mono int64) {
+	elapsed := max(mono-l.mono, 0)
+	l.wall = onward(l.wall, wall, time.Duration(float64(elapsed)/l.pace))
+	l.now = onward(l.now, now, time.Duration(elapsed))
+	l.mono += elapsed
+}
+
+// onward is a clock that showed was and should show now, after a while. It never
+// goes back: it slows down until it is right.
+func onward(was, now int64, elapsed time.Duration) int64 {
+	return max(now, was+int64(elapsed/2))
 }
 
 // Span is a stretch of the wall's time on the node's clock.
@@ -214,7 +234,7 @@ func mix(a, b uint64) uint64 {
 func (l *Loop) begin(source uint32, sum uint64, payload []byte) bool {
 	l.events++
 	before := l.hash
-	h := before ^ uint64(l.now) ^ bits.RotateLeft64(uint64(l.wall-l.now), 32)
+	h := before ^ uint64(l.now) ^ bits.RotateLeft64(uint64(l.wall-l.now), 32) ^ bits.RotateLeft64(uint64(l.mono-l.now), 16)
 	l.hash = mix(h^sum, uint64(source)<<1|1)
 	if l.onInput != nil {
 		l.onInput(l)

@@ -85,7 +85,7 @@ type Port[Req, Res any] struct {
 
 type pendingReq[Req any] struct {
 	ticket Ticket
-	due    int64
+	due    int64 // on the loop's mono
 	req    Req
 }
 
@@ -123,7 +123,7 @@ func (p *Port[Req, Res]) Start(req Req) Ticket {
 		p.refuse.Arm(0)
 		return t
 	}
-	p.pending = append(p.pending, pendingReq[Req]{t, later(l.now, l.Span(p.cfg.Deadline)), req})
+	p.pending = append(p.pending, pendingReq[Req]{t, later(l.mono, l.Span(p.cfg.Deadline)), req})
 	if _, armed := p.expiry.Armed(); !armed {
 		p.expiry.ArmWall(p.cfg.Deadline)
 	}
@@ -180,13 +180,13 @@ func (p *Port[Req, Res]) expire() {
 		return
 	}
 	l, x := p.scope.loop, p.pending[0]
-	if x.due > l.now { // the timer was set for one that has been answered
-		p.expiry.armAt(x.due)
+	if x.due > l.mono { // the timer was set for one that has been answered
+		p.expiry.arm(x.due, false)
 		return
 	}
 	p.pending = slices.Delete(p.pending, 0, 1)
 	if len(p.pending) > 0 {
-		p.expiry.armAt(max(p.pending[0].due, l.now))
+		p.expiry.arm(max(p.pending[0].due, l.mono), false)
 	}
 	p.stats.Unknown++
 	if l.Tracing() {

@@ -10,13 +10,13 @@ import (
 )
 
 // A recording holds everything that entered a loop, in order: the node's name,
-// incarnation, seed, the pace of its clock and the time, then one record per event (source, time, payload, and one
-// byte of the running hash before it, so that a difference is found at the event
+// incarnation, seed, the pace of its clock and the time, then one record per event
+// (source, the three times of the loop, payload, and one byte of the running hash before it, so that a difference is found at the event
 // that made it). Every hashEvery events, and at the end, comes the whole hash.
 // What it means is fixed for one revision of the program only.
 
 const (
-	recordMagic = "bettensor recording 3\n"
+	recordMagic = "bettensor recording 4\n"
 	tagHash     = 0 // then the hash
 	tagEnd      = 1 // then the hash, and nothing more
 	tagSource   = 1 // plus the source's number, counted from 1
@@ -75,6 +75,7 @@ func (r *Recorder) input(l *Loop, source uint32, payload []byte, before uint64) 
 	b = binary.AppendUvarint(b, uint64(source)+tagSource)
 	b = binary.AppendVarint(b, l.now-r.last)
 	b = binary.AppendVarint(b, l.wall-l.now)
+	b = binary.AppendVarint(b, l.mono-l.now)
 	b = append(b, byte(before))
 	b = binary.AppendUvarint(b, uint64(len(payload)))
 	r.last, r.buf = l.now, b
@@ -262,6 +263,10 @@ func (p *Replay) event(source uint32) error {
 	if err != nil {
 		return cut(err)
 	}
+	unset, err := binary.ReadVarint(p.r)
+	if err != nil {
+		return cut(err)
+	}
 	check, err := p.r.ReadByte()
 	if err != nil {
 		return cut(err)
@@ -283,7 +288,7 @@ func (p *Replay) event(source uint32) error {
 	p.n++
 	p.last = source
 	l.now += dt
-	l.wall = l.now + ahead
+	l.wall, l.mono = l.now+ahead, l.now+unset
 	entered := l.events
 	if why := p.enter(source, payload); why != "" {
 		return p.differs(why)
@@ -306,7 +311,7 @@ func (p *Replay) enter(source uint32, payload []byte) string {
 		switch {
 		case t.slot < 0:
 			return "a timer fired that is not armed here"
-		case t.due > p.loop.now:
+		case !t.passed():
 			return "a timer fired before it is due here"
 		case len(payload) > 0:
 			return "a timer fired with a payload"
@@ -337,9 +342,9 @@ func (p *Replay) Run() error {
 }
 
 func (p *Replay) register(source uint32, target any) { p.targets[source] = target }
-func (p *Replay) schedule(*Loop, int64, Event) int32 { return 0 }
-func (p *Replay) reschedule(*Loop, int32, int64)     {}
-func (p *Replay) unschedule(*Loop, int32)            {}
+func (p *Replay) schedule(*Timer) int32              { return 0 }
+func (p *Replay) reschedule(*Timer)                  {}
+func (p *Replay) unschedule(*Timer)                  {}
 func (p *Replay) post(*Loop, Event) bool             { return false } // inputs come from the recording
 func (p *Replay) postpone(l *Loop, ev Event) {
 	s := ev.(*slice)

@@ -169,7 +169,7 @@ func TestHostileLengthsAskForNoMemory(t *testing.T) {
 	head := file[:len(file)-9] // without the end
 	record := func(source, size uint64) []byte {
 		b := binary.AppendUvarint(bytes.Clone(head), source+tagSource)
-		b = binary.AppendVarint(binary.AppendVarint(b, 0), 0)
+		b = binary.AppendVarint(binary.AppendVarint(binary.AppendVarint(b, 0), 0), 0)
 		return binary.AppendUvarint(append(b, 0), size)
 	}
 	for _, size := range []uint64{recordMax + 1, 1 << 40, 1<<64 - 1} {

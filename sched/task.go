@@ -105,7 +105,7 @@ type Task struct {
 	timer    *Timer
 	deadline *Timer
 	run      *Run
-	next     int64 // the next run by the period, 0 for none
+	next     int64 // the next run by the period, on the loop's mono, 0 for none
 	again    bool  // triggered while running
 	paused   bool
 	over     bool // cancelled
@@ -203,7 +203,7 @@ func (t *Task) plan(d time.Duration) {
 // keep plans the next run by the period again, where there is one.
 func (t *Task) keep() {
 	if t.next > 0 && !t.paused && !t.over {
-		t.timer.armAt(max(t.next, t.scope.loop.now))
+		t.timer.arm(max(t.next, t.scope.loop.mono), false)
 	}
 }
 
@@ -218,8 +218,8 @@ func (t *Task) period() time.Duration {
 func (t *Task) begin() {
 	l := t.scope.loop
 	// A retry leaves the period alone, unless it came with it.
-	if t.cfg.Every > 0 && (t.run != nil || t.attempt == 0 || l.now >= t.next) {
-		t.next = later(l.now, t.period())
+	if t.cfg.Every > 0 && (t.run != nil || t.attempt == 0 || l.mono >= t.next) {
+		t.next = later(l.mono, t.period())
 	}
 	t.keep()
 	if t.run != nil { // the period came while a run is under way
@@ -231,7 +231,7 @@ func (t *Task) begin() {
 	if t.attempt > 0 {
 		t.stats.Retries++
 	}
-	r := &Run{t: t, Attempt: t.attempt, began: l.now}
+	r := &Run{t: t, Attempt: t.attempt, began: l.mono}
 	t.run = r
 	if t.cfg.Deadline > 0 {
 		t.deadline.ArmWall(t.cfg.Deadline)
@@ -253,7 +253,7 @@ func (t *Task) finish(r *Run, err error) {
 	l := t.scope.loop
 	r.over, t.run = true, nil
 	t.deadline.Stop()
-	took := time.Duration(l.now - r.began)
+	took := time.Duration(l.mono - r.began)
 	t.stats.Last, t.stats.Longest = took, max(took, t.stats.Longest)
 	t.total += took
 	t.ended++
@@ -264,7 +264,7 @@ func (t *Task) finish(r *Run, err error) {
 		if t.attempt < t.cfg.Retry.Attempts && (t.cfg.Retryable == nil || t.cfg.Retryable(err)) {
 			ev.Retry = l.Span(t.cfg.Retry.Delay(t.attempt, t.rng))
 			if t.next > 0 {
-				ev.Retry = min(ev.Retry, max(time.Duration(t.next-l.now), 0))
+				ev.Retry = min(ev.Retry, max(time.Duration(t.next-l.mono), 0))
 			}
 			t.attempt++
 			t.plan(ev.Retry)

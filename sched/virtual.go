@@ -3,6 +3,7 @@ package sched
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -54,7 +55,7 @@ func (w *World) Pending() int { return w.q.len() }
 // node's random streams from those of the one that was killed.
 func (w *World) NewLoop(name string, incarnation int) *Loop {
 	l := newLoop(name, fmt.Sprint(incarnation), w.seed, w)
-	l.now, l.wall = w.now, w.now
+	l.setClocks(w.now, w.now, 1)
 	return l
 }
 
@@ -81,25 +82,64 @@ func (l *Loop) Dead() bool { return l.dead }
 // process or machine does. A pause can be made longer, not shorter.
 func (w *World) Pause(l *Loop, until time.Time) { l.pausedUntil = max(l.pausedUntil, nanos(until)) }
 
-// Skew sets how far a node's clock is ahead of the world's. The node's clock
-// still never goes backwards: it stands until the world has caught up. Timers
-// follow the node's clock, those that are armed already too.
-func (w *World) Skew(l *Loop, ahead time.Duration) {
-	l.offset = int64(ahead)
+// skew is how a machine's clock is off: ahead of the world's at an instant of the
+// world, and gaining from there on.
+type skew struct {
+	ahead, since int64
+	gain         float64 // of a nanosecond, each nanosecond
+}
+
+// at is what the machine's clock shows at an instant of the world.
+func (s *skew) at(world int64) int64 {
+	clock := world + s.ahead
+	if s.gain != 0 {
+		clock += int64(float64(world-s.since) * s.gain)
+	}
+	return clock
+}
+
+// when is the instant of the world at which the machine's clock shows an instant,
+// within a nanosecond or two.
+func (s *skew) when(clock int64) int64 {
+	world := later(clock, time.Duration(-s.ahead))
+	if s.ahead > 0 {
+		world = clock - s.ahead // clock is not below the node's now: no overflow
+	}
+	if s.gain != 0 && world < math.MaxInt64 {
+		world -= int64(float64(world-s.since) * (s.gain / (1 + s.gain)))
+	}
+	return world
+}
+
+// SetClock sets how far a machine's clock is ahead of the world's and how fast it
+// gains on it, in parts of a million. A node that runs sees its Now jump ahead, or
+// slow down where its clock is set back; one that nothing has entered begins with
+// the clock as it is. Timers wait for time and not for clocks, but for those of
+// ArmAt, which follow.
+func (w *World) SetClock(l *Loop, ahead time.Duration, gainPPM float64) {
+	w.tick(l) // until now by the clock as it was
+	l.clock = skew{ahead: int64(ahead), since: w.now, gain: gainPPM / 1e6}
+	if l.events == 0 {
+		l.setClocks(l.clock.at(w.now), l.clock.at(w.now), 1)
+		l.mono = w.now
+	}
 	var armed []item
 	for _, it := range w.q.items {
 		if it.seq < firstSeq {
 			continue // due already, and held by a pause
 		}
-		if t, ok := w.q.slots[it.slot].ev.(*Timer); ok && t.owner() == l {
+		if t, ok := w.q.slots[it.slot].ev.(*Timer); ok && t.appointment && t.owner() == l {
 			armed = append(armed, it)
 		}
 	}
 	slices.SortFunc(armed, func(a, b item) int { return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.seq, b.seq)) })
 	for _, it := range armed {
-		w.reschedule(l, it.slot, w.q.slots[it.slot].ev.(*Timer).due)
+		w.reschedule(w.q.slots[it.slot].ev.(*Timer))
 	}
 }
+
+// Ahead is how far the clock of a loop's machine is ahead of the world's.
+func (w *World) Ahead(l *Loop) time.Duration { return time.Duration(l.clock.at(w.now) - w.now) }
 
 // Step fires the next event. It reports false when nothing is left.
 func (w *World) Step() bool {
@@ -128,8 +168,7 @@ func (w *World) Step() bool {
 		}
 		return true
 	}
-	l.now = max(l.now, at+l.offset)
-	l.wall = l.now
+	w.tick(l)
 	before := l.events
 	w.order.cause = l.lane
 	ev.Fire()
@@ -142,6 +181,12 @@ func (w *World) Step() bool {
 		}
 	}
 	return true
+}
+
+// tick reads the clock of a loop's machine.
+func (w *World) tick(l *Loop) {
+	l.now = onward(l.now, l.clock.at(w.now), time.Duration(w.now-l.mono))
+	l.wall, l.mono = l.now, w.now
 }
 
 // Run fires what is due up to and including an instant, and leaves the world
@@ -162,27 +207,32 @@ func (w *World) Next() (time.Time, bool) {
 	return time.Unix(0, w.q.items[0].at).UTC(), true
 }
 
-func (w *World) schedule(l *Loop, at int64, ev Event) int32 {
-	at = w.due(l, at)
-	return w.q.push(at, w.order.draw(at, l.lane), ev)
+func (w *World) schedule(t *Timer) int32 {
+	at := w.due(t)
+	return w.q.push(at, w.order.draw(at, t.scope.loop.lane), t)
 }
 
-func (w *World) reschedule(l *Loop, slot int32, at int64) {
-	at = w.due(l, at)
-	w.q.move(slot, at, w.order.draw(at, l.lane))
+func (w *World) reschedule(t *Timer) {
+	at := w.due(t)
+	w.q.move(t.slot, at, w.order.draw(at, t.scope.loop.lane))
 }
 
-// due is the world's instant of an instant of the node's clock.
-func (w *World) due(l *Loop, at int64) int64 {
-	if l.offset < 0 {
-		at = later(at, time.Duration(-l.offset))
-	} else {
-		at -= l.offset // at is not below the node's now: no overflow
+func (w *World) unschedule(t *Timer) { w.q.remove(t.slot) }
+
+// due is the world's instant at which a timer is due.
+func (w *World) due(t *Timer) int64 {
+	if !t.appointment {
+		return max(t.due, w.now) // a virtual loop's mono is the world's time
 	}
-	return max(at, w.now)
+	if t.passed() {
+		return w.now
+	}
+	l := t.scope.loop
+	// Where the clock was set back, Now gets there at half its pace, if not before.
+	left := time.Duration(t.due - l.now)
+	at := min(l.clock.when(t.due), later(later(l.mono, left), left))
+	return max(at, w.now+1) // rounding must not make it come again and again at one instant
 }
-
-func (w *World) unschedule(_ *Loop, slot int32) { w.q.remove(slot) }
 
 func (w *World) post(l *Loop, ev Event) bool {
 	if l.dead {

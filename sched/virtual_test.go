@@ -144,53 +144,96 @@ func TestPauseKeepsOrder(t *testing.T) {
 	}
 }
 
-func TestSkewNeverTurnsTheClockBack(t *testing.T) {
-	w, l := virtualLoop(t)
-	s := l.Scope("s")
-	var last time.Time
-	var tick *Timer
-	tick = s.Timer("tick", func() {
-		if l.Now().Before(last) {
-			t.Errorf("clock went from %v back to %v", last, l.Now())
-		}
-		last = l.Now()
-		tick.Arm(time.Second)
-	})
-	tick.Arm(0)
-	var fired []time.Duration // world time
-	due := start.Add(time.Hour)
-	s.Timer("appointment", func() {
-		fired = append(fired, w.Now().Sub(start))
-		if l.Now().Before(due) {
-			t.Errorf("an appointment at %v came at %v of the node's clock", due, l.Now())
-		}
-	}).ArmAt(due)
-	w.Skew(l, 10*time.Minute)
-	w.After(20*time.Minute, Func(func() { w.Skew(l, -10*time.Minute) }))
-	in := NewInbox(s, "in", 100, number, func(*int64) {
-		if l.Now().Before(last) {
-			t.Errorf("clock went from %v back to %v", last, l.Now())
-		}
-	})
-	for i := range 60 {
-		Deliver(w, in, start.Add(time.Duration(i)*time.Minute+1), 1)
+// Whatever is done to a node's clock, Now neither returns nor stands, an
+// appointment is kept by it, and time that passes is not measured by it.
+func TestClockThatIsSet(t *testing.T) {
+	set := func(ahead time.Duration, ppm float64) func(*World, *Loop) {
+		return func(w *World, l *Loop) { w.SetClock(l, ahead, ppm) }
 	}
-	w.Run(start.Add(2 * time.Hour))
-	if d := cmp.Diff([]time.Duration{70 * time.Minute}, fired); d != "" {
-		t.Error(d)
-	}
-	if ahead := l.Now().Sub(w.Now()); ahead < -10*time.Minute-time.Second || ahead > -10*time.Minute {
-		t.Errorf("node's clock is %v ahead, want -10m", ahead)
+	for _, tt := range []struct {
+		name        string
+		at          map[time.Duration]func(*World, *Loop)
+		appointment time.Duration // of the world, for one at start + 1 h
+		end         time.Duration // ahead after 2 h
+	}{
+		{"right", nil, time.Hour, 0},
+		{"ahead", map[time.Duration]func(*World, *Loop){10 * time.Minute: set(10*time.Minute, 0)}, 50 * time.Minute, 10 * time.Minute},
+		{"ahead of the appointment", map[time.Duration]func(*World, *Loop){10 * time.Minute: set(3*time.Hour, 0)}, 10 * time.Minute, 3 * time.Hour},
+		{"back", map[time.Duration]func(*World, *Loop){10 * time.Minute: set(-10*time.Minute, 0)}, 70 * time.Minute, -10 * time.Minute},
+		{"back before the appointment", map[time.Duration]func(*World, *Loop){55 * time.Minute: set(-20*time.Minute, 0)}, 65 * time.Minute, -20 * time.Minute},
+		{"ahead and right again", map[time.Duration]func(*World, *Loop){10 * time.Minute: set(30*time.Minute, 0), 11 * time.Minute: set(0, 0)}, 49 * time.Minute, 0},
+		{"gains", map[time.Duration]func(*World, *Loop){0: set(0, 1e5)}, time.Hour * 10 / 11, 12 * time.Minute},
+		{"loses", map[time.Duration]func(*World, *Loop){0: set(0, -1e5)}, time.Hour * 10 / 9, -12 * time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w, l := virtualLoop(t)
+			s := l.Scope("s")
+			last, ticks := start, 0
+			var tick *Timer
+			tick = s.Timer("tick", func() {
+				if ticks++; ticks > 1 && l.Now().Sub(last) < 400*time.Millisecond {
+					t.Errorf("a second took the clock from %v to %v", last, l.Now())
+				}
+				same(t, fmt.Sprint("world time of tick ", ticks), w.Now().Sub(start), time.Duration(ticks)*time.Second)
+				last = l.Now()
+				tick.Arm(time.Second)
+			})
+			tick.Arm(time.Second)
+			var fired []time.Duration
+			due := start.Add(time.Hour)
+			s.Timer("appointment", func() {
+				fired = append(fired, w.Now().Sub(start).Round(time.Second))
+				if l.Now().Before(due) {
+					t.Errorf("an appointment at %v came at %v of the node's clock", due, l.Now())
+				}
+			}).ArmAt(due)
+			for at, f := range tt.at {
+				w.After(at, Func(func() { f(w, l) }))
+			}
+			w.Run(start.Add(2 * time.Hour))
+			if d := cmp.Diff([]time.Duration{tt.appointment.Round(time.Second)}, fired); d != "" {
+				t.Errorf("world time of the appointment: %s", d)
+			}
+			same(t, "ticks", ticks, 7200)
+			same(t, "ahead at the end", last.Sub(w.Now()).Round(time.Second), tt.end)
+		})
 	}
 }
 
-func TestSkewMovesArmedTimers(t *testing.T) {
+// A port's deadline and a task's period do not care how its clock is set.
+func TestDeadlinesDoNotCareForTheClock(t *testing.T) {
+	for _, ahead := range []time.Duration{-time.Hour, time.Hour} {
+		w, l := virtualLoop(t)
+		s := l.Scope("s")
+		var ended, runs []time.Duration
+		p := NewPort(s, numberPort(time.Minute, 4), func(int64, func(Result[int64])) {},
+			func(Ticket, int64, int64, error) { ended = append(ended, w.Now().Sub(start)) })
+		s.Task(TaskConfig{Name: "task", Every: time.Minute, First: 30 * time.Second}, func(r *Run) {
+			runs = append(runs, w.Now().Sub(start))
+			r.Done(nil)
+		})
+		p.Start(1)
+		s.Timer("later", func() { p.Start(2) }).Arm(10 * time.Second)
+		w.After(20*time.Second, Func(func() { w.SetClock(l, ahead, 0) }))
+		w.Run(start.Add(3 * time.Minute))
+		if d := cmp.Diff([]time.Duration{time.Minute, 70 * time.Second}, ended); d != "" {
+			t.Errorf("deadlines, clock set %v: %s", ahead, d)
+		}
+		if d := cmp.Diff([]time.Duration{30 * time.Second, 90 * time.Second, 150 * time.Second}, runs); d != "" {
+			t.Errorf("runs, clock set %v: %s", ahead, d)
+		}
+	}
+}
+
+func TestNodeBeginsWithTheClockAsItIs(t *testing.T) {
 	w, l := virtualLoop(t)
-	at := time.Duration(0)
-	l.Scope("s").Timer("t", func() { at = w.Now().Sub(start) }).Arm(time.Hour)
-	w.Skew(l, 20*time.Minute)
-	w.Run(start.Add(2 * time.Hour))
-	same(t, "world time of a timer of an hour, clock set 20 minutes ahead", at, 40*time.Minute)
+	w.SetClock(l, -time.Hour, 0)
+	same(t, "now", l.Now(), start.Add(-time.Hour))
+	at := time.Duration(-1)
+	l.Scope("s").Timer("t", func() { at = w.Now().Sub(start) }).Arm(time.Minute)
+	w.Run(start.Add(time.Hour))
+	same(t, "a timer of a minute", at, time.Minute)
+	same(t, "ahead", w.Ahead(l), -time.Hour)
 }
 
 func TestDeliverCountsWhatIsUnderWay(t *testing.T) {
@@ -267,7 +310,7 @@ func TestFarAwayIsNotNow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, skew := range []time.Duration{0, -time.Hour, time.Hour} {
 				w, l := virtualLoop(t)
-				w.Skew(l, skew)
+				w.SetClock(l, skew, 0)
 				x := l.Scope("s").Timer("t", func() { t.Error("fired") })
 				arm(x)
 				w.After(math.MaxInt64, Func(func() { t.Error("the world's end came") }))
