@@ -48,12 +48,35 @@ const maxOdds = 10_000
 // maxGoals is above any score in a table of league results.
 const maxGoals = 99
 
-// FromFiles reads the games of all files into one market. Line movement is drawn
-// per game from the seed and the game's league, teams and kick-off, so adding a
-// league moves no other line, though IDs, which number all games by kick-off, may
-// shift. All problems of all files are returned at once (in full up to 100, the
-// rest counted by a last one); with any, the market is nil.
+// FromFiles is a market of files: Read, and the market of a seed.
 func FromFiles(files []File, seed uint64, opt FileOptions) (*Market, []Problem) {
+	g, problems := Read(files, opt)
+	if g == nil {
+		return nil, problems
+	}
+	return g.Market(seed), nil
+}
+
+// Games are the matches of files, read once. They make a market for each seed.
+type Games struct {
+	fixtures   []Fixture
+	start, end time.Time
+	step       time.Duration
+	noise      float64
+}
+
+// Market is the games with the line movement of a seed, drawn per game from the
+// seed and the game's league, teams and kick-off, so adding a league moves no
+// other line, though IDs, which number all games by kick-off, may shift. It may
+// be called from several goroutines.
+func (g *Games) Market(seed uint64) *Market {
+	return newMarket(slices.Clone(g.fixtures), g.start, g.end, g.step, g.noise, seed)
+}
+
+// Read reads the games of all files. All problems of all files are returned at
+// once (in full up to 100, the rest counted by a last one); with any, the games
+// are nil.
+func Read(files []File, opt FileOptions) (*Games, []Problem) {
 	var ps problems
 	r := reader{ps: &ps, seen: map[gameKey]place{}, sport: cmp.Or(opt.Sport, "Soccer")}
 	if len(files) == 0 {
@@ -85,7 +108,7 @@ func FromFiles(files []File, seed uint64, opt FileOptions) (*Market, []Problem) 
 			last = t
 		}
 	}
-	return newMarket(r.fixtures, first.Add(-OpensBefore), last.Add(SettleTail), step, max(noise, 0), seed), nil
+	return &Games{r.fixtures, first.Add(-OpensBefore), last.Add(SettleTail), step, max(noise, 0)}, nil
 }
 
 // gameKey tells games apart: the same teams may meet at the same ground twice in

@@ -224,3 +224,27 @@ func realMatches(t testing.TB) *Market {
 	}
 	return m
 }
+
+// TestGamesAreReadOnce: games that were read make the market of each seed that
+// their files would, and making one changes no other.
+func TestGamesAreReadOnce(t *testing.T) {
+	files := []File{{Name: "a.csv", Data: []byte(strings.Join(ownColumns, ",") + "\n" +
+		"2022-08-13 21:00:00,E,s,C,D,2,1,2,3,4,2.1,3,4\n2022-08-12 21:00:00,E,s,A,B,0,0,1.5,4,6,1.4,4,6\n")}}
+	g, problems := Read(files, FileOptions{})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	g.Market(3)
+	for _, seed := range []uint64{1, 2} {
+		want, _ := FromFiles(files, seed, FileOptions{})
+		got := g.Market(seed)
+		from, _ := want.Span()
+		to := from.Add(OpensBefore - time.Hour) // odds have moved, and will again
+		if d := cmp.Diff(want.Changes(from, to), got.Changes(from, to)); d != "" {
+			t.Errorf("seed %d (-files +games):\n%s", seed, d)
+		}
+		if other, _ := FromFiles(files, seed+7, FileOptions{}); cmp.Equal(other.Changes(from, to), got.Changes(from, to)) {
+			t.Errorf("seeds %d and %d move odds alike", seed, seed+7)
+		}
+	}
+}
