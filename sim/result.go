@@ -49,6 +49,8 @@ type Result struct {
 	Stopped string `json:"stopped,omitempty"`
 	// Checked: a second run left the same trace.
 	Checked bool `json:"checked,omitempty"`
+	// Last lines of the trace, as many as the options asked for.
+	Last []string `json:"-"`
 	// Checkpoints of the running hash, one every 65,536 events: two runs that
 	// differ are bisected by them.
 	Checkpoints []uint64 `json:"-"`

@@ -38,6 +38,8 @@ type RunOptions struct {
 	FailFast bool
 	// Until ends the run at a moment; the zero Moment lets it go on to its end.
 	Until Moment
+	// Last is how many of the last lines of the trace the result keeps, for people.
+	Last int
 	// Revision of the program and Games, the names of the files of matches, for the
 	// head of the trace.
 	Revision string
@@ -74,7 +76,8 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 	w.Sched.Checkpoint = func(_, hash uint64) { r.checkpoints = append(r.checkpoints, hash) }
 	r.attach()
 	r.watch()
-	end := newStop(&o, w, r.checks, trace)
+	last := newLastLines(w, o.Last)
+	end := newStop(&o, w, r.checks)
 	crossed := ""
 	began := wallOf(o.Wall)
 	length := p.End.Sub(p.Start)
@@ -119,6 +122,7 @@ turning:
 		res.End = w.now()
 		res.VirtualSeconds = res.End.Sub(res.Start).Seconds()
 	}
+	res.Last = last.lines()
 	if o.Done != nil {
 		if err := o.Done(w); err != nil {
 			return nil, err

@@ -69,15 +69,13 @@ type stop struct {
 }
 
 // newStop is nil where a run goes to its end.
-func newStop(o *RunOptions, w *World, checks *invariant.Set, trace *Trace) *stop {
+func newStop(o *RunOptions, w *World, checks *invariant.Set) *stop {
 	if o.Until.Nth == 0 && !o.FailFast {
 		return nil
 	}
 	s := &stop{w: w, checks: checks, moment: o.Until, failFast: o.FailFast}
 	if o.Until.Event != "" {
-		if trace != nil {
-			s.next = trace
-		}
+		s.next = w.tracing()
 		w.SetTracer(s)
 	}
 	return s

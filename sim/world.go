@@ -256,6 +256,14 @@ func (w *World) SetTracer(t sched.Tracer) {
 	}
 }
 
+// tracing is the tracer as it was set; nil for none.
+func (w *World) tracing() sched.Tracer {
+	if t, ok := w.tracer.(triggering); ok {
+		return t.next
+	}
+	return w.tracer
+}
+
 // Trace tells the tracer of something that no loop saw.
 func (w *World) trace(kind, name string, v any) {
 	if w.tracer != nil {

@@ -3,7 +3,8 @@
 // and files, calls package sim, and prints. It is an edge: it alone in the
 // simulator reads the wall clock, and only to tell how fast a run was.
 //
-// Read run.go for `sim run`, sweep.go for many seeds, list.go for what describes scenarios, bench.go for
+// Read load.go for how a scenario is read, run.go for `sim run` and what it says
+// of a failure, sweep.go for many seeds, list.go for what describes scenarios, bench.go for
 // `bench`. Only main calls this package.
 package cli
 
@@ -15,19 +16,15 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
-// Exit codes of sim and bench. Of many runs the worst counts, in the order 2,
-// 4, 3, 5, 1.
-const (
-	exitBad        = 1 // usage, bad scenario, or the program's own failure
-	exitInvariant  = 2 // a safety invariant was broken
-	exitDivergence = 4 // two runs of one seed differ
-)
+// exitBad is the exit code of what never ran: usage, a bad scenario, or the
+// program's own failure. The others are a result's, see sim.Failure.
+const exitBad = sim.ExitBad
 
 // plant, set by tests only, is called with each world before it turns, so that
 // there is something to be found.
 var plant func(*sim.World)
 
-// exitError is an error with one of those codes.
+// exitError is an error with an exit code.
 type exitError struct {
 	code int
 	err  error

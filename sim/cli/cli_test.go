@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -158,7 +159,7 @@ func TestBadInput(t *testing.T) {
 		{"--seed of a sweep", "sim sweep ok.yaml --seed 3", []string{"--seed: sweep takes --seeds A..B"}},
 		{"--parallel", "sim sweep ok.yaml --parallel 0", []string{"--parallel: expected at least 1, got 0"}},
 		{"--against nobody", "sim sweep ok.yaml --against sharp", []string{`--against: no miners of kind "sharp" in ok.yaml`}},
-		{"sweep, bad file", "sim sweep many.yaml", []string{"many.yaml:1:11: ", "many.yaml:3:25: ", "many.yaml:4:17: ", "many.yaml:5:20: ", "many.yaml:6:45: "}},
+		{"sweep, bad file", "sim sweep many.yaml", []string{"many.yaml:1:11: ", "many.yaml:2:7: ", "many.yaml:3:25: ", "many.yaml:4:17: ", "many.yaml:5:20: ", "many.yaml:6:45: "}},
 		{"validate", "sim validate empty.yaml", []string{"empty.yaml:1:1: "}},
 		{"describe", "sim describe empty.yaml", []string{"empty.yaml:1:1: "}},
 		{"bench of nothing", "bench bus x", []string{`unexpected argument "x"`}},
@@ -394,15 +395,26 @@ func TestSweep(t *testing.T) {
 		}
 		tables[i] = stdout
 	}
-	if tables[0] != tables[1] || !bytes.Equal(files[0], files[1]) {
-		t.Errorf("--parallel 1:\n%s\n--parallel 2:\n%s", tables[0], tables[1])
+	var results [2]sim.SweepResult
+	for i := range results {
+		if err := json.Unmarshal(files[i], &results[i]); err != nil {
+			t.Fatal(err)
+		}
+		if r := &results[i]; r.Seeds != 5 || r.Parallel != i+1 || r.Seconds <= 0 || r.SeedsPerSecond <= 0 {
+			t.Errorf("%d seeds at %d times in %g s: %g seeds/s", r.Seeds, r.Parallel, r.Seconds, r.SeedsPerSecond)
+		}
+		results[i].Parallel, results[i].Seconds, results[i].SeedsPerSecond = 0, 0, 0
+		var timed bool
+		tables[i], _, timed = strings.Cut(tables[i], " events in ")
+		if !timed {
+			t.Errorf("no time in\n%s", tables[i])
+		}
 	}
-	var rows []sim.KindSpread
-	if err := json.Unmarshal(files[0], &rows); err != nil {
-		t.Fatal(err)
+	if d := gocmp.Diff(results[0], results[1]); d != "" || tables[0] != tables[1] {
+		t.Errorf("--parallel 1:\n%s\n--parallel 2:\n%s%s", tables[0], tables[1], d)
 	}
 	kinds := map[string]int{}
-	for _, r := range rows {
+	for _, r := range results[0].Kinds {
 		kinds[r.Kind] = r.Miners
 		if r.Runs != 5 {
 			t.Errorf("%s has %d runs, want 5", r.Kind, r.Runs)
@@ -437,7 +449,7 @@ func here(t testing.TB, ctx context.Context, args ...string) (stdout string, cod
 	var out bytes.Buffer
 	app := &cli.App{Name: "bettensor", Writer: &out, ErrWriter: io.Discard, Commands: []*cli.Command{Sim(), Bench()}}
 	node.Prepare(app, nil)
-	code = node.Exit(app.RunContext(ctx, append([]string{"bettensor"}, args...)), &out)
+	code = node.Exit(app.RunContext(ctx, node.Arrange(app, append([]string{"bettensor"}, args...))), &out)
 	return out.String(), code
 }
 
@@ -497,19 +509,19 @@ func TestExitCodes(t *testing.T) {
 		}))
 	}
 	written := filepath.Join(dir, "bad.json")
-	if _, code := here(t, t.Context(), "sim", "run", "--quiet", "--json", written, file); code != exitInvariant {
+	if _, code := here(t, t.Context(), "sim", "run", "--quiet", "--json", written, file); code != sim.ExitSafety {
 		t.Errorf("a broken invariant: exit code %d, want 2", code)
 	}
 	if data, err := os.ReadFile(written); err != nil || !bytes.Contains(data, []byte(`"first": "`)) {
 		t.Errorf("the result with the violation: %v\n%s", err, data)
 	}
-	if _, code := here(t, t.Context(), "sim", "sweep", "--quiet", "--seeds", "1..2", file); code != exitInvariant {
+	if _, code := here(t, t.Context(), "sim", "sweep", "--quiet", "--seeds", "1..2", file); code != sim.ExitSafety {
 		t.Errorf("a sweep with a broken invariant: exit code %d, want 2", code)
 	}
 
-	n := 0
+	var n atomic.Int32
 	plant = func(w *sim.World) {
-		if n++; n == 2 { // one frame of the second run is late
+		if n.Add(1) == 2 { // one frame of the second run is doubled
 			sent := 0
 			w.Fate = func(_ *sim.Host, port sim.Port, _ uint64) sim.Fate {
 				if port == sim.PortFrame {
@@ -522,8 +534,12 @@ func TestExitCodes(t *testing.T) {
 		}
 	}
 	trace := filepath.Join(dir, "trace")
-	if _, code := here(t, t.Context(), "sim", "run", "--quiet", "--check", "--trace", trace, file); code != exitDivergence || n != 2 {
-		t.Errorf("two runs that differ: exit code %d after %d runs, want 4", code, n)
+	said, code := here(t, t.Context(), "sim", "run", "--quiet", "--check", "--trace", trace, file)
+	if code != sim.ExitDivergence || n.Load() != 2 {
+		t.Errorf("two runs that differ: exit code %d after %d runs, want 4", code, n.Load())
+	}
+	if !strings.Contains(said, "the first difference is in line ") || strings.Count(said, `{"n":`) != 22 {
+		t.Errorf("the first difference and the 20 lines before it:\n%s", said)
 	}
 
 	plant = nil

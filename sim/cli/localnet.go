@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"bettensor/sim"
 	"bettensor/sim/localnet"
 
 	"github.com/urfave/cli/v2"
@@ -188,7 +189,7 @@ func report(c *cli.Context, n *localnet.Network) error {
 		return fail(exitBad, "localnet: %w", err)
 	}
 	if !r.Books.Equal {
-		return fail(exitInvariant, "the books of miners and validators are not equal:\n%s", strings.Join(r.Books.Differences, "\n"))
+		return fail(sim.ExitSafety, "the books of miners and validators are not equal:\n%s", strings.Join(r.Books.Differences, "\n"))
 	}
 	return nil
 }

@@ -1,9 +1,8 @@
 package cli
 
 import (
-	"bufio"
 	"bytes"
-	"crypto/sha256"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,26 +12,14 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"bettensor/sim"
-	"bettensor/sim/market"
-	"bettensor/sim/scenario"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
 )
-
-// maxGamesBytes bounds a file of games: a hundred seasons of a league.
-const maxGamesBytes = 64 << 20
-
-func scenarioFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.Uint64Flag{Name: "seed", Usage: "`N` in place of the scenario's seed"},
-		&cli.StringSliceFlag{Name: "games", Usage: "play the matches of `FILE` (CSV; repeat for several leagues)"},
-		&cli.StringSliceFlag{Name: "set", Usage: "set a key of the scenario, as in `miners.skilled.count=16` (repeatable)"},
-	}
-}
 
 func runCommand() *cli.Command {
 	return &cli.Command{
@@ -41,9 +28,11 @@ func runCommand() *cli.Command {
 		ArgsUsage: "SCENARIO.yaml",
 		Flags: append(scenarioFlags(),
 			&cli.StringFlag{Name: "json", Usage: "write the result as data to `FILE`"},
+			&cli.StringFlag{Name: "junit", Usage: "write the verdict as JUnit XML to `FILE`"},
 			&cli.StringFlag{Name: "trace", Usage: "write the trace, JSON lines, to `FILE`"},
 			&cli.StringFlag{Name: "store", Usage: "leave the first validator's store in `DIR`, which must not exist"},
-			&cli.BoolFlag{Name: "check", Usage: "run twice and compare the traces byte for byte"},
+			&cli.StringFlag{Name: "until", Usage: "stop at `EVENT#N`, as in weights_set#2, or after so many events, and print each node's state"},
+			&cli.BoolFlag{Name: "check", Usage: "run twice and compare the traces line by line"},
 			&cli.BoolFlag{Name: "quiet", Usage: "print the last lines only, no progress and no tables"},
 			&cli.IntFlag{Name: "rows", Usage: "print at most `N` miners, 0 for all"},
 		),
@@ -51,113 +40,48 @@ func runCommand() *cli.Command {
 	}
 }
 
-// loaded is a scenario with its files, ready to plan.
-type loaded struct {
-	path  string
-	plan  *sim.Plan
-	games []string
-	sets  []string
-}
-
-// load reads a scenario and its files. seeds replaces the seed of the flags.
-func load(c *cli.Context, seeds ...uint64) (*loaded, error) {
-	if c.NArg() != 1 {
-		return nil, fail(exitBad, "expected one scenario file, got %d arguments; flags come before or after it, as in: %s scenarios/quickstart.yaml --seed 7", c.NArg(), c.Command.HelpName)
-	}
-	l := &loaded{path: c.Args().First(), games: c.StringSlice("games"), sets: c.StringSlice("set")}
-	data, err := readFile(l.path, scenario.MaxFileBytes)
-	if err != nil {
-		return nil, err
-	}
-	sets := l.sets
-	if c.IsSet("seed") {
-		seeds = append(seeds, c.Uint64("seed"))
-	}
-	for _, n := range seeds {
-		sets = append(append([]string(nil), sets...), fmt.Sprintf("seed=%d", n))
-	}
-	s, problems := scenario.Parse(l.path, data, sets, sim.ScenarioOption())
-	if len(problems) > 0 {
-		return nil, &exitError{exitBad, problems}
-	}
-	files := l.games
-	if len(files) == 0 {
-		for _, f := range s.Market.Files { // named in the scenario: beside it
-			if !filepath.IsAbs(f) {
-				f = filepath.Join(filepath.Dir(l.path), f)
-			}
-			files = append(files, f)
-		}
-	}
-	var games []market.File
-	for _, f := range files {
-		data, err := readFile(f, maxGamesBytes)
-		if err != nil {
-			return nil, err
-		}
-		games = append(games, market.File{Name: f, Data: data})
-	}
-	plan, bad, err := sim.NewPlan(s, games)
-	if len(bad) > 0 {
-		lines := make([]error, len(bad))
-		for i := range bad {
-			lines[i] = bad[i]
-		}
-		return nil, &exitError{exitBad, errors.Join(lines...)}
-	}
-	if err != nil {
-		return nil, fail(exitBad, "%s: %w", l.path, err)
-	}
-	l.plan = plan
-	return l, nil
-}
-
-// tuneHeap lets the heap grow more between collections: a run lives for seconds
-// and makes millions of short-lived frames. GOGC in the environment wins.
-func tuneHeap() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(400)
-	}
-}
-
-// readFile reads a whole file, but not without end.
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, &exitError{exitBad, fmt.Errorf("%w", err)}
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, &exitError{exitBad, err}
-	}
-	if int64(len(data)) > limit {
-		return nil, fail(exitBad, "%s: larger than %d bytes", path, limit)
-	}
-	return data, nil
-}
-
 func run(c *cli.Context) error {
 	l, err := load(c)
 	if err != nil {
 		return err
 	}
+	return l.action(c)
+}
+
+// action is `sim run` with a scenario that was read.
+func (l *loaded) action(c *cli.Context) error {
 	if c.Int("rows") < 0 {
 		return fail(exitBad, "--rows: expected at least 0, got %d", c.Int("rows"))
 	}
+	opt := l.options(c)
+	opt.Wall = time.Now
+	if until := c.String("until"); until != "" {
+		var err error
+		if opt.Until, err = sim.ParseMoment(until); err != nil {
+			return fail(exitBad, "--until: %w", err)
+		}
+		if c.Bool("check") {
+			return fail(exitBad, "--until goes with one run, not with --check")
+		}
+	}
 	tuneHeap()
 	out := c.App.Writer
-	opt := sim.RunOptions{Wall: time.Now, Stopped: c.Context.Err, Prepare: plant}
 	var outputs closers
 	defer outputs.abandon()
+	var err error
 	if path := c.String("trace"); path != "" {
-		f, err := outputs.create(path)
-		if err != nil {
+		if opt.Trace, err = outputs.create(path); err != nil {
 			return err
 		}
-		opt.Trace = f
 	}
 	var saved error
+	states := []sim.NodeState(nil)
+	opt.Done = func(w *sim.World) error {
+		if opt.Until.Nth > 0 {
+			states = w.States()
+		}
+		return nil
+	}
 	if dir := c.String("store"); dir != "" {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			return fail(exitBad, "--store %s: exists already; name a directory that does not", dir)
@@ -165,55 +89,139 @@ func run(c *cli.Context) error {
 		if c.Bool("check") {
 			return fail(exitBad, "--store goes with one run, not with --check")
 		}
+		look := opt.Done
 		opt.Done = func(w *sim.World) error {
 			saved = w.Hosts[0].SaveStore(dir)
-			return nil // the run has its result all the same
+			return look(w) // the run has its result all the same
 		}
 	}
-	var result io.Writer
+	var result, junit io.Writer
 	if path := c.String("json"); path != "" {
-		f, err := outputs.create(path)
-		if err != nil {
+		if result, err = outputs.create(path); err != nil {
 			return err
 		}
-		result = f
+	}
+	if path := c.String("junit"); path != "" {
+		if junit, err = outputs.create(path); err != nil {
+			return err
+		}
 	}
 	var bar *bar
 	if f, ok := c.App.ErrWriter.(*os.File); ok && !c.Bool("quiet") && term.IsTerminal(int(f.Fd())) {
 		bar = newBar(f)
 		opt.Progress = bar.show
 	}
-	res, err := l.run(opt, c.Bool("check"))
+	began := time.Now()
+	var res *sim.Result
+	if c.Bool("check") {
+		res, err = l.twice(c.Context, opt, out)
+	} else {
+		res, err = l.once(opt)
+	}
 	if bar != nil {
 		bar.clear()
 	}
 	if err != nil {
 		return err
 	}
-	res.Replay = l.plan.Command(program(), l.path, l.games, l.sets)
+	took := time.Since(began)
+	if opt.Until.Nth > 0 && res.Stopped == "" {
+		return fail(exitBad, "--until %s: the run ended at %s without it", opt.Until, res.End.Format(time.DateTime))
+	}
 	var printed error
-	if c.Bool("quiet") {
+	switch {
+	case opt.Until.Nth > 0:
+		printed = sim.WriteStates(out, res, states)
+	case c.Bool("quiet"):
 		printed = res.WriteSummary(out)
-	} else {
+	default:
 		printed = res.WriteReport(out, c.Int("rows"))
 	}
 	if result != nil {
 		e := json.NewEncoder(result)
 		e.SetIndent("", "  ")
-		if err := e.Encode(res); err != nil {
+		if err := e.Encode(struct {
+			*sim.Result
+			Nodes []sim.NodeState `json:"nodes,omitempty"`
+		}{res, states}); err != nil {
 			return fail(exitBad, "write the result: %w", err)
+		}
+	}
+	if junit != nil {
+		if err := sim.WriteJUnit(junit, "sim run", []sim.Case{l.caseOf(res, took)}); err != nil {
+			return fail(exitBad, "%w", err)
 		}
 	}
 	if err := outputs.close(); err != nil {
 		return err
 	}
-	if n := res.Violated(); n > 0 {
-		return fail(exitInvariant, "%d violations of invariants; run it again with: %s", n, res.Replay)
+	if failures := res.Failures(); len(failures) > 0 && opt.Until.Nth == 0 {
+		return errors.Join(l.explain(out, opt, res), &exitError{res.Exit(), verdict(failures, res.Replay)})
 	}
 	if saved != nil {
 		return fail(exitBad, "--store: %w", saved)
 	}
-	return lost(printed) // told last: files were asked for, and a violation is the worse news
+	return lost(printed) // told last: files were asked for, and a failure is the worse news
+}
+
+// verdict puts all that a run failed by into one error, a line each.
+func verdict(failures []sim.Failure, again string) error {
+	var b strings.Builder
+	for _, f := range failures {
+		fmt.Fprintf(&b, "%s: %s\n", f.Signature(), f.First)
+	}
+	return fmt.Errorf("%srun it again with: %s", b.String(), again)
+}
+
+// options are those of every run of a command.
+func (l *loaded) options(c *cli.Context) sim.RunOptions {
+	return sim.RunOptions{Stopped: c.Context.Err, Prepare: plant, Revision: c.App.Version, Games: l.gameFiles()}
+}
+
+// caseOf is a run as a line of a report.
+func (l *loaded) caseOf(r *sim.Result, took time.Duration) sim.Case {
+	dir := filepath.ToSlash(filepath.Dir(l.path))
+	return sim.Case{Suite: dir, Name: r.Scenario, File: l.path, Seconds: took.Seconds(), Failures: r.Failures(), Again: r.Replay,
+		Note: fmt.Sprintf("seed %d, %d events", r.Seed, r.Events)}
+}
+
+// explainLines is how many lines of the trace are shown of a run that failed.
+const explainLines = 20
+
+// explain runs a scenario that failed again, up to the first violation where it
+// broke an invariant, and prints what led to it.
+func (l *loaded) explain(out io.Writer, opt sim.RunOptions, failed *sim.Result) error {
+	again := sim.RunOptions{Stopped: opt.Stopped, Prepare: opt.Prepare, Last: explainLines, FailFast: failed.Exit() == sim.ExitSafety}
+	res, err := l.once(again)
+	if err != nil {
+		return err
+	}
+	revision := opt.Revision
+	if revision == "" {
+		revision = "unknown"
+	}
+	b := &bytes.Buffer{}
+	fmt.Fprintf(b, "\nseed %d, revision %s\n", failed.Seed, revision)
+	first := failed.Failures()[0]
+	if now := res.Failures(); len(now) > 0 { // the first in time, which need not be the first in order
+		first = now[0]
+	}
+	fmt.Fprintf(b, "FAILED %s\n  %s\n", first.Signature(), first.First)
+	if again.FailFast {
+		fmt.Fprintf(b, "the last %d lines of the trace before it (event %d, %s):\n", len(res.Last), res.Events, res.End.Format(time.DateTime))
+	} else {
+		fmt.Fprintf(b, "the last %d lines of the trace:\n", len(res.Last))
+	}
+	for _, line := range res.Last {
+		fmt.Fprintf(b, "  %s\n", line)
+	}
+	fmt.Fprintf(b, "again:   %s\n", failed.Replay)
+	if again.FailFast {
+		fmt.Fprintf(b, "there:   %s --until %d\n", failed.Replay, res.Events)
+		fmt.Fprintf(b, "smaller: %s -o smaller.yaml\n", strings.Replace(failed.Replay, " sim run ", " sim shrink ", 1))
+	}
+	_, err = out.Write(b.Bytes())
+	return lost(err)
 }
 
 // program is how the program was called, for command lines to repeat: the name
@@ -225,112 +233,73 @@ func program() string {
 	return "go run ."
 }
 
-// run runs once, or twice and compares.
-func (l *loaded) run(opt sim.RunOptions, check bool) (*sim.Result, error) {
-	if !check {
-		res, err := l.plan.Run(opt)
-		if err != nil {
-			return nil, fail(exitBad, "%w", err)
+// errPanic is a run in which the simulator itself gave up.
+var errPanic = errors.New("the simulator panicked")
+
+// once runs once. A panic is an error like another: it is told with the command
+// line that repeats it.
+func (l *loaded) once(opt sim.RunOptions) (res *sim.Result, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fail(exitBad, "%w: %v; run it again with: %s\n%s", errPanic, v, l.again(), debug.Stack())
 		}
-		return res, nil
+	}()
+	if res, err = l.plan.Run(opt); err != nil {
+		return nil, fail(exitBad, "%w", err)
 	}
-	var digests [2][sha256.Size]byte
+	res.Replay = l.again()
+	return res, nil
+}
+
+// twice runs two worlds side by side, and compares their traces line by line as
+// they are written. At the first difference both end, and it is printed.
+func (l *loaded) twice(ctx context.Context, opt sim.RunOptions, out io.Writer) (*sim.Result, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var pipes [2]*io.PipeReader
 	var results [2]*sim.Result
-	for i := range results {
-		h := sha256.New()
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i := range pipes {
+		r, w := io.Pipe()
+		pipes[i] = r
 		o := opt
-		o.Trace = h
+		o.Stopped = ctx.Err
+		o.Trace = w
 		if i == 0 && opt.Trace != nil {
-			o.Trace = io.MultiWriter(h, opt.Trace)
+			o.Trace = io.MultiWriter(opt.Trace, w)
 		}
-		var err error
-		if results[i], err = l.plan.Run(o); err != nil {
-			return nil, fail(exitBad, "%w", err)
+		if i == 1 {
+			o.Progress, o.Done = nil, nil
 		}
-		h.Sum(digests[i][:0])
+		wg.Go(func() {
+			results[i], errs[i] = l.once(o)
+			w.CloseWithError(errs[i]) // nil is the end of the trace
+		})
 	}
-	if digests[0] != digests[1] || results[0].TraceHash != results[1].TraceHash {
-		return nil, fail(exitDivergence, "two runs of seed %d differ: %s", results[0].Seed, sim.FirstDifference(results[0], results[1]))
+	differ, err := sim.Diff(pipes[0], pipes[1], explainLines)
+	if differ != nil || err != nil {
+		cancel()
+	}
+	for _, p := range pipes {
+		p.CloseWithError(context.Canceled) // nobody reads on
+	}
+	wg.Wait()
+	if differ != nil {
+		seed := l.plan.Scenario.Seed
+		if err := differ.Write(out, "the first run", "the second run"); err != nil {
+			return nil, lost(err)
+		}
+		return nil, fail(sim.ExitDivergence, "two runs of seed %d differ in line %d of their traces; run them again with: %s --check", seed, differ.Line, l.again())
+	}
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	if err != nil {
+		return nil, fail(exitBad, "compare two runs: %w", err)
 	}
 	results[0].Checked = true
 	return results[0], nil
-}
-
-// closers are files that a command writes. A command that fails leaves none
-// half written.
-type closers struct {
-	files []*outFile
-}
-
-type outFile struct {
-	*bufio.Writer
-	f    *os.File
-	path string
-	temp bool // f takes the place of path when it is whole
-}
-
-// create begins a file. What cannot be written must show before a run of
-// minutes, not after it. A device or a pipe is written to as it is: nothing may
-// take its place.
-func (c *closers) create(path string) (io.Writer, error) {
-	o := &outFile{path: path}
-	info, err := os.Stat(path)
-	if o.temp = err != nil || info.Mode().IsRegular(); err == nil && o.temp {
-		o.path, err = filepath.EvalSymlinks(path) // a link stays, what it leads to is replaced
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if abs, e := filepath.Abs(o.path); e == nil {
-		o.path = abs
-	}
-	for _, other := range c.files {
-		if o.temp && other.path == o.path {
-			err = errors.New("two outputs of one command go there")
-		}
-	}
-	switch {
-	case err != nil:
-	case info != nil && info.IsDir():
-		err = errors.New("is a directory")
-	case o.temp:
-		o.f, err = os.CreateTemp(filepath.Dir(o.path), "."+filepath.Base(o.path)+".*")
-	default:
-		o.f, err = os.OpenFile(o.path, os.O_WRONLY, 0)
-	}
-	if err != nil {
-		if e := (*fs.PathError)(nil); errors.As(err, &e) {
-			err = e.Err // which may name the temporary file
-		}
-		return nil, fail(exitBad, "write %s: %w", path, err)
-	}
-	o.Writer = bufio.NewWriterSize(o.f, 1<<16)
-	c.files = append(c.files, o)
-	return o, nil
-}
-
-func (c *closers) close() error {
-	for i, o := range c.files {
-		err := errors.Join(o.Flush(), o.f.Close())
-		if err == nil && o.temp {
-			err = errors.Join(os.Chmod(o.f.Name(), 0o644), os.Rename(o.f.Name(), o.path))
-		}
-		if err != nil {
-			c.files = c.files[i:]
-			return fail(exitBad, "write %s: %w", o.path, err)
-		}
-	}
-	c.files = nil
-	return nil
-}
-
-// abandon drops what was not closed.
-func (c *closers) abandon() {
-	for _, o := range c.files {
-		o.f.Close()
-		if o.temp {
-			os.Remove(o.f.Name())
-		}
-	}
 }
 
 // bar is the progress of a run on a terminal.

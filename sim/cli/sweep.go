@@ -29,13 +29,15 @@ const maxSeeds = 100_000
 func sweepCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "sweep",
-		Usage:     "run a scenario with many seeds and print what each kind of miner earns on average",
-		ArgsUsage: "SCENARIO.yaml",
+		Usage:     "run scenarios with many seeds: what fails, and what each kind of miner earns on average",
+		ArgsUsage: "SCENARIO.yaml...",
 		Flags: append(scenarioFlags(),
 			&cli.StringFlag{Name: "seeds", Value: "1..10", Usage: "`A..B`, both included"},
 			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "runs at a time"},
+			&cli.BoolFlag{Name: "stop-on-failure", Usage: "end at the first seed that fails"},
 			&cli.StringFlag{Name: "against", Value: "random", Usage: "the `KIND` that others are compared with"},
-			&cli.StringFlag{Name: "json", Usage: "write the table as data to `FILE`"},
+			&cli.StringFlag{Name: "json", Usage: "write all of it as data to `FILE`"},
+			&cli.StringFlag{Name: "junit", Usage: "write the verdict on each seed as JUnit XML to `FILE`"},
 			&cli.BoolFlag{Name: "quiet", Usage: "no progress"},
 		),
 		Action: sweep,
@@ -68,95 +70,205 @@ func sweep(c *cli.Context) error {
 		return fail(exitBad, "--parallel: expected at least 1, got %d", workers)
 	}
 	tuneHeap()
-	first, err := load(c, from) // every mistake shows before the first run
+	scenarios, err := loadAll(c) // every mistake shows before the first run
 	if err != nil {
 		return err
 	}
 	with := c.String("against")
-	if c.IsSet("against") && !slices.ContainsFunc(first.plan.Scenario.Miners, func(g scenario.Group) bool { return g.Kind == with && g.Count > 0 }) {
-		return fail(exitBad, "--against: no miners of kind %q in %s", with, first.path)
+	if c.IsSet("against") && !slices.ContainsFunc(scenarios, func(l *loaded) bool { return l.has(with) }) {
+		return fail(exitBad, "--against: no miners of kind %q in %s", with, scenarios[0].path)
 	}
 	var outputs closers
 	defer outputs.abandon()
-	var data io.Writer
+	var data, junit io.Writer
 	if path := c.String("json"); path != "" {
 		if data, err = outputs.create(path); err != nil {
 			return err
 		}
 	}
-	ctx, cancel := context.WithCancel(c.Context)
-	defer cancel()
-	n := int(to - from + 1)
-	results, errs := make([]*sim.Result, n), make([]error, n)
-	var next, done int
-	var mu sync.Mutex
-	progress := func() {}
-	if f, ok := c.App.ErrWriter.(*os.File); ok && !c.Bool("quiet") && term.IsTerminal(int(f.Fd())) {
-		began := time.Now()
-		progress = func() {
-			fmt.Fprintf(f, "\r%d of %d seeds, %.2f seeds/s ", done, n, float64(done)/max(time.Since(began).Seconds(), 1e-9))
-		}
-		defer fmt.Fprint(f, "\r\033[K")
-	}
-	var wg sync.WaitGroup
-	for range min(workers, n) {
-		wg.Go(func() {
-			for {
-				mu.Lock()
-				i := next
-				next++
-				mu.Unlock()
-				if i >= n || ctx.Err() != nil {
-					return
-				}
-				l := first
-				var err error
-				if i > 0 {
-					l, err = load(c, from+uint64(i))
-				}
-				if err == nil {
-					results[i], err = l.plan.Run(sim.RunOptions{Stopped: ctx.Err, Prepare: plant})
-				}
-				mu.Lock()
-				errs[i] = err
-				done++
-				progress()
-				mu.Unlock()
-				if err != nil {
-					cancel()
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return fail(exitBad, "%w", err)
-	}
-	if err := c.Context.Err(); err != nil {
-		return fail(exitBad, "stopped after %d of %d seeds", done, n)
-	}
-	table := sim.Spread(results, with)
-	printed := writeSpread(c.App.Writer, first, table, with, from, to)
-	var bad []error
-	for i, r := range results {
-		if v := r.Violated(); v > 0 {
-			bad = append(bad, fmt.Errorf("seed %d: %d violations of invariants", from+uint64(i), v))
+	if path := c.String("junit"); path != "" {
+		if junit, err = outputs.create(path); err != nil {
+			return err
 		}
 	}
+	var report sim.SweepResult
+	var cases []sim.Case
+	report.Parallel = workers
+	began := time.Now()
+	for i, l := range scenarios {
+		if l, err = l.of(from); err != nil { // what is told of the scenario is told of its first seed
+			return err
+		}
+		s := &seeds{l: l, opt: l.options(c), from: from, n: int(to - from + 1), workers: workers, stopOnFailure: c.Bool("stop-on-failure"), show: c.App.ErrWriter}
+		s.quiet = c.Bool("quiet")
+		runs, err := s.run(c.Context)
+		if err != nil {
+			return err
+		}
+		if i > 0 {
+			fmt.Fprintln(c.App.Writer)
+		}
+		before := report
+		report.Add(sim.SweptScenario{File: l.path, Scenario: l.plan.Scenario.Name, From: from, To: to, Stopped: len(runs) < s.n}, runs, with)
+		if err := writeSpread(c.App.Writer, l, report.Kinds[len(before.Kinds):], with, from, to); err != nil {
+			return lost(err)
+		}
+		for _, o := range runs {
+			cases = append(cases, sim.Case{Suite: l.path, Name: fmt.Sprintf("seed %d", o.Seed), File: l.path, Failures: o.Failures, Again: o.Replay})
+		}
+	}
+	report.Seconds = time.Since(began).Seconds()
+	report.SeedsPerSecond = float64(report.Seeds) / report.Seconds
+	printed := writeSweep(c.App.Writer, &report)
 	if data != nil {
 		e := json.NewEncoder(data)
 		e.SetIndent("", "  ")
-		if err := e.Encode(table); err != nil {
-			return fail(exitBad, "write the table: %w", err)
+		if err := e.Encode(&report); err != nil {
+			return fail(exitBad, "write the result: %w", err)
+		}
+	}
+	if junit != nil {
+		if err := sim.WriteJUnit(junit, "sim sweep", cases); err != nil {
+			return fail(exitBad, "%w", err)
 		}
 	}
 	if err := outputs.close(); err != nil {
 		return err
 	}
-	if len(bad) > 0 {
-		return &exitError{exitInvariant, errors.Join(append(bad, printed)...)}
+	if report.Exit != sim.ExitPass {
+		return &exitError{report.Exit, errors.Join(sweepVerdict(&report), printed)}
 	}
 	return lost(printed)
+}
+
+// sweepVerdict is what a sweep failed by, in one line.
+func sweepVerdict(r *sim.SweepResult) error {
+	if r.Failed == 0 {
+		return fmt.Errorf("no seed reached %d of the properties that some seed should", len(r.Missed()))
+	}
+	return fmt.Errorf("%d of %d seeds failed", r.Failed, r.Seeds)
+}
+
+// has says whether the scenario has miners of a kind.
+func (l *loaded) has(kind string) bool {
+	return slices.ContainsFunc(l.plan.Scenario.Miners, func(g scenario.Group) bool { return g.Kind == kind && g.Count > 0 })
+}
+
+// seeds is one scenario's part of a sweep.
+type seeds struct {
+	l             *loaded
+	opt           sim.RunOptions
+	from          uint64
+	n, workers    int
+	stopOnFailure bool
+	quiet         bool
+	show          io.Writer // of progress
+
+	mu           sync.Mutex
+	next, done   int
+	failed       int
+	firstFailure int // the least index that failed; n for none
+	began, told  time.Time
+}
+
+// progressEvery is how often a sweep whose progress goes to no terminal tells it.
+const progressEvery = 30 * time.Second
+
+// run runs the seeds and returns what came of each, in their order. With
+// stopOnFailure it returns those up to the first that failed, however many ran
+// side by side.
+func (s *seeds) run(ctx context.Context) ([]sim.Outcome, error) {
+	outcomes := make([]sim.Outcome, s.n)
+	s.firstFailure, s.began = s.n, time.Now()
+	s.told = s.began
+	var wg sync.WaitGroup
+	for range min(s.workers, s.n) {
+		wg.Go(func() {
+			for i, ok := s.take(ctx); ok; i, ok = s.take(ctx) {
+				outcomes[i] = s.one(s.from + uint64(i))
+				s.finish(i, len(outcomes[i].Failures) > 0)
+			}
+		})
+	}
+	wg.Wait()
+	s.clear()
+	if ctx.Err() != nil {
+		return nil, fail(exitBad, "stopped after %d of %d seeds", s.done, s.n)
+	}
+	if s.stopOnFailure {
+		outcomes = outcomes[:min(s.firstFailure+1, s.n)]
+	}
+	return outcomes, nil
+}
+
+// take is the next seed's index; ok is false where there is none to run.
+func (s *seeds) take(ctx context.Context) (i int, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i = s.next
+	s.next++
+	return i, i < s.n && ctx.Err() == nil && !(s.stopOnFailure && i > s.firstFailure)
+}
+
+func (s *seeds) finish(i int, failed bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done++
+	if failed {
+		s.failed++
+		s.firstFailure = min(s.firstFailure, i)
+	}
+	s.progress()
+}
+
+// one runs one seed. What goes wrong with it is an outcome too.
+func (s *seeds) one(seed uint64) sim.Outcome {
+	l, err := s.l.of(seed)
+	if err == nil {
+		var res *sim.Result
+		if res, err = l.once(s.opt); err == nil {
+			return sim.OutcomeOf(res)
+		}
+	}
+	return sim.Outcome{Seed: seed, Replay: l.again(), Failures: []sim.Failure{broken(err)}}
+}
+
+// broken is the failure of a run that came to no result.
+func broken(err error) sim.Failure {
+	f := sim.Failure{Exit: sim.ExitBad, Kind: "error", By: "run", First: err.Error()}
+	if errors.Is(err, errPanic) {
+		f.By = "panic"
+	}
+	return f
+}
+
+// progress tells how far the sweep is: on a terminal in one line that is
+// overwritten, else in a line now and then.
+func (s *seeds) progress() {
+	if s.quiet {
+		return
+	}
+	now := time.Now()
+	every, begin, end := progressEvery, "", "\n"
+	if s.terminal() {
+		every, begin, end = barEvery, "\r", " "
+	}
+	if now.Sub(s.told) < every {
+		return
+	}
+	s.told = now
+	fmt.Fprintf(s.show, "%s%s: %d of %d seeds, %.1f seeds/s, %d failed%s", begin, s.l.plan.Scenario.Name, s.done, s.n, float64(s.done)/now.Sub(s.began).Seconds(), s.failed, end)
+}
+
+func (s *seeds) terminal() bool {
+	f, ok := s.show.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+func (s *seeds) clear() {
+	if !s.quiet && s.terminal() {
+		fmt.Fprint(s.show, "\r\033[K")
+	}
 }
 
 func writeSpread(w io.Writer, l *loaded, table []sim.KindSpread, against string, from, to uint64) error {
@@ -181,4 +293,53 @@ func writeSpread(w io.Writer, l *loaded, table []sim.KindSpread, against string,
 	}
 	t.Flush()
 	return b.Flush()
+}
+
+// maxShownSeeds bounds how many seeds of a group are named in print.
+const maxShownSeeds = 10
+
+// writeSweep prints what failed, grouped by what it failed by, and what was not
+// reached.
+func writeSweep(w io.Writer, r *sim.SweepResult) error {
+	b := bufio.NewWriter(w)
+	fmt.Fprintln(b)
+	for _, g := range r.Groups() {
+		first := g.Seeds[0]
+		fmt.Fprintf(b, "FAILED %s: %d seeds, exit %d\n  first: seed %d of %s: %s\n", g.Signature, len(g.Seeds), g.Exit, first.Seed, first.File, firstLine(first.First))
+		var seeds []string
+		for i, s := range g.Seeds {
+			if i == maxShownSeeds {
+				seeds = append(seeds, fmt.Sprintf("and %d more", len(g.Seeds)-i))
+				break
+			}
+			seeds = append(seeds, strconv.FormatUint(s.Seed, 10))
+		}
+		fmt.Fprintf(b, "  seeds: %s\n  again: %s\n", strings.Join(seeds, " "), first.Replay)
+		if first.Exit != sim.ExitBad {
+			fmt.Fprintf(b, "  smaller: %s -o smaller.yaml\n", strings.Replace(first.Replay, " sim run ", " sim shrink ", 1))
+		}
+	}
+	if n := len(r.Sometimes); n > 0 {
+		missed := r.Missed()
+		fmt.Fprintf(b, "reached %d of %d properties that some seed should reach\n", n-len(missed), n)
+		for _, p := range missed {
+			fmt.Fprintf(b, "NOT REACHED %s, in %s\n", p.Name, p.Scenario)
+		}
+	}
+	for _, s := range r.Scenarios {
+		if s.Stopped {
+			fmt.Fprintf(b, "%s: stopped at its first failure, after %d seeds\n", s.Scenario, s.Seeds)
+		}
+	}
+	word := "all passed"
+	if r.Failed > 0 {
+		word = fmt.Sprintf("%d failed", r.Failed)
+	}
+	fmt.Fprintf(b, "%d seeds, %s\n%d events in %.1f s on %d workers: %.2f seeds/s\n", r.Seeds, word, r.Events, r.Seconds, r.Parallel, r.SeedsPerSecond)
+	return b.Flush()
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
 }

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"slices"
+
+	"bettensor/sim"
+	"bettensor/sim/market"
+	"bettensor/sim/scenario"
+
+	"github.com/urfave/cli/v2"
+)
+
+// maxGamesBytes bounds a file of games: a hundred seasons of a league.
+const maxGamesBytes = 64 << 20
+
+func scenarioFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.Uint64Flag{Name: "seed", Usage: "`N` in place of the scenario's seed"},
+		&cli.StringSliceFlag{Name: "games", Usage: "play the matches of `FILE` (CSV; repeat for several leagues)"},
+		&cli.StringSliceFlag{Name: "set", Usage: "set a key of the scenario, as in `miners.skilled.count=16` (repeatable)"},
+	}
+}
+
+// loaded is a scenario with its files, ready to plan.
+type loaded struct {
+	path  string
+	plan  *sim.Plan
+	games []string // --games
+	sets  []string // --set
+	seed  *uint64  // --seed; nil where the file's own counts
+	data  []byte
+	files []market.File
+}
+
+// load reads the one scenario of a command line, and its files.
+func load(c *cli.Context) (*loaded, error) {
+	if c.NArg() != 1 {
+		return nil, fail(exitBad, "expected one scenario file, got %d arguments; flags come before or after it, as in: %s scenarios/quickstart.yaml --seed 7", c.NArg(), c.Command.HelpName)
+	}
+	return loadFile(c, c.Args().First())
+}
+
+// loadAll reads the scenarios of a command line that takes several.
+func loadAll(c *cli.Context) ([]*loaded, error) {
+	if c.NArg() == 0 {
+		return nil, fail(exitBad, "expected a scenario file, as in: %s scenarios/quickstart.yaml", c.Command.HelpName)
+	}
+	var all []*loaded
+	var errs []error
+	for _, path := range c.Args().Slice() {
+		l, err := loadFile(c, path)
+		all, errs = append(all, l), append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, &exitError{exitBad, err}
+	}
+	return all, nil
+}
+
+// loadFile reads one of a command line's scenarios, and its files.
+func loadFile(c *cli.Context, path string) (*loaded, error) {
+	l := &loaded{path: path, games: c.StringSlice("games"), sets: c.StringSlice("set")}
+	if c.IsSet("seed") {
+		n := c.Uint64("seed")
+		l.seed = &n
+	}
+	var err error
+	if l.data, err = readFile(path, scenario.MaxFileBytes); err != nil {
+		return nil, err
+	}
+	return l, l.prepare()
+}
+
+// prepare makes the plan of what was read.
+func (l *loaded) prepare() error {
+	sets := l.sets
+	if l.seed != nil {
+		sets = append(slices.Clone(sets), fmt.Sprintf("seed=%d", *l.seed))
+	}
+	s, problems := scenario.Parse(l.path, l.data, sets, sim.ScenarioOption())
+	if len(problems) > 0 {
+		return &exitError{exitBad, problems}
+	}
+	if l.files == nil {
+		names := l.games
+		if len(names) == 0 {
+			for _, f := range s.Market.Files { // named in the scenario: beside it
+				if !filepath.IsAbs(f) {
+					f = filepath.Join(filepath.Dir(l.path), f)
+				}
+				names = append(names, f)
+			}
+		}
+		for _, f := range names {
+			data, err := readFile(f, maxGamesBytes)
+			if err != nil {
+				return err
+			}
+			l.files = append(l.files, market.File{Name: f, Data: data})
+		}
+	}
+	plan, bad, err := sim.NewPlan(s, l.files)
+	if len(bad) > 0 {
+		lines := make([]error, len(bad))
+		for i := range bad {
+			lines[i] = bad[i]
+		}
+		return &exitError{exitBad, errors.Join(lines...)}
+	}
+	if err != nil {
+		return fail(exitBad, "%s: %w", l.path, err)
+	}
+	l.plan = plan
+	return nil
+}
+
+// of is the same scenario with another seed.
+func (l *loaded) of(seed uint64) (*loaded, error) {
+	other := *l
+	other.seed = &seed
+	return &other, other.prepare()
+}
+
+// again is the command line that repeats the run.
+func (l *loaded) again() string { return l.plan.Command(program(), l.path, l.games, l.sets) }
+
+// gameFiles are the names of the files of matches.
+func (l *loaded) gameFiles() (names []string) {
+	for _, f := range l.files {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+// tuneHeap lets the heap grow more between collections: a run lives for seconds
+// and makes millions of short-lived frames. GOGC in the environment wins.
+func tuneHeap() {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(400)
+	}
+}
+
+// readFile reads a whole file, but not without end.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, &exitError{exitBad, fmt.Errorf("%w", err)}
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, &exitError{exitBad, err}
+	}
+	if int64(len(data)) > limit {
+		return nil, fail(exitBad, "%s: larger than %d bytes", path, limit)
+	}
+	return data, nil
+}
