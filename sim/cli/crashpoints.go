@@ -106,7 +106,7 @@ func crashpoints(c *cli.Context) error {
 		return err
 	}
 	if r.Failed > 0 || r.Violations > 0 {
-		return fail(exitInvariant, "%d of %d images and runs failed, %d violations of invariants", r.Failed, r.Images+r.Damaged+r.Errors.Runs, r.Violations)
+		return fail(sim.ExitSafety, "%d of %d images and runs failed, %d violations of invariants", r.Failed, r.Images+r.Damaged+r.Errors.Runs, r.Violations)
 	}
 	return lost(printed)
 }
