@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"bettensor/sim"
 	"bettensor/sim/crash"
 
 	"github.com/urfave/cli/v2"

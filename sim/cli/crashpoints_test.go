@@ -44,7 +44,7 @@ func TestCrashpoints(t *testing.T) {
 		w.Plant = func(_ *sim.Host, e store.Engine) store.Engine { return unsynced{e} }
 	}
 	out, code = here(t, t.Context(), "sim", "crashpoints", "--quiet", "--unsynced", "0", "--flips", "0", "--set", "seed=3", file)
-	if code != exitInvariant || !strings.Contains(out, "sim crashpoints "+file+" --seed 3 --set seed=3 --point ") {
+	if code != sim.ExitSafety || !strings.Contains(out, "sim crashpoints "+file+" --seed 3 --set seed=3 --point ") {
 		t.Errorf("a store that lies: exit code %d and\n%s", code, out)
 	}
 }
