@@ -75,7 +75,7 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 		plan := sched.NewStream(w.cfg.Seed, f.Stream(), "windows")
 		open := func(win fault.Window) {
 			var hit []*active
-			for _, h := range sample(hosts, f.Params.Share, sched.NewStream(win.Draw)) {
+			for _, h := range w.hitBy(win, hosts, f.Params.Share) {
 				hit = append(hit, &active{f: f, id: win.ID(f), h: h, rng: sched.NewStream(win.Draw, h.Name)})
 			}
 			w.Sched.Push(w.cfg.Start.Add(win.Start), sched.Func(func() { w.beginFault(hit, win.End-win.Start) }))
@@ -83,8 +83,9 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 		}
 		if event, nth, ok := f.Trigger(); ok {
 			w.triggers = append(w.triggers, &trigger{event: event, nth: nth, fire: func() {
-				if win, ok := f.Triggered(w.now().Sub(w.cfg.Start), duration, plan); ok {
-					open(win)
+				win, ok := f.Triggered(w.now().Sub(w.cfg.Start), duration, plan)
+				if list := clip([]fault.Window{win}, w.cfg.Quiet); ok && len(list) > 0 {
+					open(list[0])
 				}
 			}})
 			continue
@@ -93,7 +94,7 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 		if err != nil {
 			return fmt.Errorf("fault %s: %w", f.Name, err)
 		}
-		for _, win := range windows {
+		for _, win := range clip(windows, w.cfg.Quiet) {
 			open(win)
 		}
 	}
@@ -103,9 +104,34 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 	return nil
 }
 
+// hitBy are the hosts that a window hits: those it names, or a share of the
+// target.
+func (w *World) hitBy(win fault.Window, target []*Host, share float64) []*Host {
+	if win.Hit == nil {
+		return sample(target, share, sched.NewStream(win.Draw))
+	}
+	var hosts []*Host
+	for _, name := range win.Hit {
+		if h := w.Host(name); h != nil {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
+}
+
 // lasting is how long a fault's windows are together, at most, in a run of a
 // length.
 func lasting(f *fault.Fault, length time.Duration) time.Duration {
+	if f.Windows != nil {
+		sum := time.Duration(0)
+		for i := range f.Windows {
+			if f.Windows[i].For == 0 {
+				return length
+			}
+			sum += f.Windows[i].For
+		}
+		return min(sum, length)
+	}
 	if f.For == 0 {
 		return length
 	}

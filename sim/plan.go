@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"bettensor/node/chain"
 	"bettensor/node/model"
 	"bettensor/node/score"
+	"bettensor/sched"
 	"bettensor/sim/market"
 	"bettensor/sim/mockchain"
 	"bettensor/sim/population"
@@ -25,6 +27,12 @@ type Plan struct {
 	Scheme     *score.Scheme
 	Start, End time.Time
 	Config     Config
+	// Chosen names what the swarm's seed has chosen; the Scenario holds it as
+	// ordinary faults and groups.
+	Chosen []string
+
+	source *scenario.Scenario // as it was given
+	games  []market.File
 }
 
 // CheckCoefficient says what is wrong with a scoring coefficient of a scenario.
@@ -46,7 +54,7 @@ func CoefficientNames() []string {
 // NewPlan makes a plan. games are files of matches; with none the market of the
 // scenario is made up. Problems are the files' own.
 func NewPlan(s *scenario.Scenario, games []market.File) (*Plan, []market.Problem, error) {
-	p := &Plan{Scenario: s}
+	p := &Plan{Scenario: s, source: s, games: games}
 	if err := p.schedule(games); err != nil || p.Market == nil {
 		if e, ok := err.(fileProblems); ok {
 			return nil, e, nil
@@ -66,6 +74,9 @@ func NewPlan(s *scenario.Scenario, games []market.File) (*Plan, []market.Problem
 		return nil, nil, err
 	}
 	p.Scheme = &scheme
+	if err := p.choose(); err != nil {
+		return nil, nil, err
+	}
 	p.Config = p.config()
 	return p, nil, nil
 }
@@ -109,12 +120,45 @@ func (p *Plan) schedule(games []market.File) error {
 	if !p.End.After(p.Start) {
 		return fmt.Errorf("the run would end at %s, before its start at %s; set duration or start", p.End.Format(time.RFC3339), p.Start.Format(time.RFC3339))
 	}
+	return nil
+}
+
+// choose makes the swarm's choices, and checks what only a run's length shows.
+func (p *Plan) choose() error {
+	length := p.End.Sub(p.Start)
+	if p.source.Load.What != "" && p.source.Load.What != "sim" {
+		return fmt.Errorf("the file is a benchmark of %s, it has load; run it with: bench run", p.source.Load.What)
+	}
+	s, chosen, err := p.source.Choose(length, func(path ...string) *rand.Rand {
+		return sched.NewStream(p.source.Seed, append([]string{"swarm"}, path...)...)
+	})
+	if err != nil {
+		return err
+	}
+	p.Scenario, p.Chosen = s, chosen
 	for _, f := range s.Faults {
-		if f.When == "" && f.At >= p.End.Sub(p.Start) {
-			return fmt.Errorf("fault %s begins %s into the run, which ends after %s", f.Name, f.At, p.End.Sub(p.Start))
+		if f.When == "" && f.At >= length {
+			return fmt.Errorf("fault %s begins %s into the run, which ends after %s", f.Name, f.At, length)
+		}
+	}
+	for i, at := range spans(s.Phases, length) {
+		if at.From >= at.To {
+			return fmt.Errorf("phase %s begins %s into the run, which ends after %s", s.Phases[i].Name, at.From, length)
 		}
 	}
 	return nil
+}
+
+// Reseed is the plan of the same scenario with another seed, without reading it
+// again.
+func (p *Plan) Reseed(seed uint64) (*Plan, error) {
+	s := *p.source
+	s.Seed = seed
+	q, problems, err := NewPlan(&s, p.games)
+	if len(problems) > 0 { // the files were whole with the first seed
+		return nil, fileProblems(problems)
+	}
+	return q, err
 }
 
 // least stands for no time at all where a configuration's 0 means its default.
@@ -135,7 +179,7 @@ func (p *Plan) config() Config {
 	if s.Chain.CommitReveal && s.Chain.Timelock {
 		cc.Params.RevealVersion = revealVersion
 	}
-	c := Config{Seed: s.Seed, Start: p.Start, Chain: cc, Feed: p.Market, Sr25519: s.Crypto == "sr25519", Explore: s.Order == "explore",
+	c := Config{Seed: s.Seed, Start: p.Start, Chain: cc, Feed: p.Market, Sr25519: s.Crypto == "sr25519", Explore: s.Order == "explore", Quiet: healing(s.Phases, p.End.Sub(p.Start)),
 		Network: Network{Latency: least(s.Network.Latency), Jitter: s.Network.Jitter, Loss: s.Network.Loss, Duplication: s.Network.Duplication,
 			Reordering: s.Network.Reordering, Bandwidth: int64(s.Network.Bandwidth)},
 		Disk: Disk{CommitLatency: least(s.Disk.CommitLatency), CommitJitter: s.Disk.CommitJitter}}

@@ -18,6 +18,9 @@ import (
 func (r *Result) WriteReport(w io.Writer, rows int) error {
 	b := bufio.NewWriter(w) // keeps the first error, so that only Flush is asked
 	fmt.Fprintf(b, "%s: %s to %s, seed %d, scheme %s, %d games\n\n", r.Scenario, r.Start.Format(time.DateOnly), r.End.Format(time.DateOnly), r.Seed, r.Scheme, r.Games)
+	if r.Chosen != nil {
+		fmt.Fprintf(b, "the seed chose: %s\n\n", strings.Join(r.Chosen, ", "))
+	}
 	r.writeMiners(b, rows)
 	r.writeKinds(b)
 	r.writeValidators(b)

@@ -45,6 +45,9 @@ type Result struct {
 	// Sometimes is every property, with those that the scenario wants marked.
 	Sometimes []PropertyResult `json:"sometimes"`
 	Replay    string           `json:"replay,omitempty"`
+	// Chosen names what a swarm's seed has chosen: faults, and miners with their
+	// number.
+	Chosen []string `json:"chosen,omitempty"`
 	// Stopped says what ended the run before its time; "" for a run to its end.
 	Stopped string `json:"stopped,omitempty"`
 	// Checked: a second run left the same trace.
@@ -185,7 +188,7 @@ func (r *recorder) result() *Result {
 	now := w.now()
 	res := &Result{Scenario: p.Scenario.Name, Seed: p.Scenario.Seed, Scheme: p.Scenario.Scoring.Scheme,
 		TraceHash: HashText(w.Sched.Hash()), Start: p.Start, End: p.End, VirtualSeconds: p.End.Sub(p.Start).Seconds(),
-		Events: w.Sched.Events(), Games: len(p.Market.Fixtures()), FaultWindows: w.FaultWindows, Epochs: w.Chain.Epochs()}
+		Events: w.Sched.Events(), Games: len(p.Market.Fixtures()), FaultWindows: w.FaultWindows, Epochs: w.Chain.Epochs(), Chosen: p.Chosen}
 	meta := w.Chain.Metagraph(now)
 	shares := map[chain.UID]float64{}
 	for i, h := range w.Hosts {

@@ -82,17 +82,34 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 	began := wallOf(o.Wall)
 	length := p.End.Sub(p.Start)
 	nextDay := bet.DayOf(p.Start) + 1
+	deadlines := p.deadlines()
 turning:
 	for i := 1; i <= progressSteps; i++ {
 		until := p.Start.Add(length / progressSteps * time.Duration(i))
 		if i == progressSteps {
 			until = p.End
 		}
-		for ; !nextDay.Start().After(until); nextDay++ {
-			if end.turn(w, nextDay.Start()) {
-				break turning
+		for {
+			day, due := nextDay.Start(), len(deadlines) > 0 && !deadlines[0].at.After(until)
+			switch {
+			case due && !deadlines[0].at.After(day):
+				if end.turn(w, deadlines[0].at) {
+					break turning
+				}
+				if r.healed != nil {
+					r.healed(deadlines[0].phase)
+				}
+				deadlines = deadlines[1:]
+				continue
+			case !day.After(until):
+				if end.turn(w, day) {
+					break turning
+				}
+				r.audit(false)
+				nextDay++
+				continue
 			}
-			r.audit(false)
+			break
 		}
 		if end.turn(w, until) {
 			break
@@ -162,6 +179,7 @@ type recorder struct {
 	retired     []bool       // which of them were validators
 	order       []*tally     // of the miners, in the order of the hosts
 	properties  map[string]uint64
+	healed      func(phase string) // called where a phase's settle_within is over
 	checkpoints []uint64
 	measured
 }

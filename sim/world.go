@@ -45,6 +45,8 @@ type Config struct {
 	Sr25519    bool // real signatures instead of a keyed hash
 	Validators []ValidatorSpec
 	Miners     []MinerSpec
+	// Quiet are times in which no fault begins or lasts, in order.
+	Quiet []Span
 	// RestartAfter is how long a node that went down by itself stays away.
 	// Default 2 s.
 	RestartAfter time.Duration

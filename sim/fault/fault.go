@@ -140,6 +140,8 @@ type Window struct {
 	// Draw seeds what the window itself must choose, such as which share of the
 	// target it hits. Windows that do not happen draw one too.
 	Draw uint64
+	// Hit names the nodes it hits; nil where Draw decides.
+	Hit []string
 }
 
 // ID marks what a window injects, in traces, logs and errors: the fault's name
@@ -163,6 +165,13 @@ func (f *Fault) Occurrences(duration time.Duration, rng *rand.Rand) ([]Window, e
 	if f.When != "" {
 		return nil, nil
 	}
+	if f.Windows != nil {
+		var windows []Window
+		for i := range f.Windows {
+			windows = f.planned(windows, f.Windows[i].At, duration, i)
+		}
+		return windows, nil
+	}
 	n := f.candidates(duration)
 	if n > MaxWindows {
 		return nil, fmt.Errorf("%w: %s would have %d of at most %d", ErrTooManyWindows, f.Name, n, MaxWindows)
@@ -179,11 +188,29 @@ func (f *Fault) Occurrences(duration time.Duration, rng *rand.Rand) ([]Window, e
 // Triggered makes the window of a fault with When, whose event came at now. ok
 // is false where Probability says that it does not happen.
 func (f *Fault) Triggered(now, duration time.Duration, rng *rand.Rand) (w Window, ok bool) {
-	windows := f.draw(nil, now, duration, rng)
+	var windows []Window
+	if f.Windows != nil {
+		windows = f.planned(nil, now, duration, 0)
+	} else {
+		windows = f.draw(nil, now, duration, rng)
+	}
 	if len(windows) == 0 {
 		return Window{}, false
 	}
 	return windows[0], true
+}
+
+// planned appends the i-th window that is written out, if it starts within the
+// run.
+func (f *Fault) planned(to []Window, start, duration time.Duration, i int) []Window {
+	if start >= duration {
+		return to
+	}
+	p, end := f.Windows[i], duration
+	if p.For > 0 && p.For < duration-start {
+		end = start + p.For
+	}
+	return append(to, Window{N: len(to) + 1, Start: start, End: end, Draw: p.Draw, Hit: p.Hit})
 }
 
 // candidates counts the windows that would start within duration.

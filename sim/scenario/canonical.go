@@ -52,8 +52,17 @@ func present(v reflect.Value, f field) bool {
 	to := v.Field(f.index)
 	switch parent := v.Addr().Interface().(type) {
 	case *fault.Fault:
-		if f.key == "at" {
-			return parent.When == ""
+		switch f.key {
+		case "at":
+			return parent.When == "" && parent.Windows == nil
+		case "every", "for", "until", "probability":
+			if parent.Windows != nil {
+				return false
+			}
+		}
+	case *fault.Planned:
+		if f.key == "at" || f.key == "draw" {
+			return true
 		}
 	case *Market:
 		if len(parent.Files) > 0 {

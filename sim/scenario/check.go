@@ -143,6 +143,16 @@ func (d *decoder) checkSwarm(s *Scenario) {
 	}
 }
 
+// most is the greatest number of miners that the swarm may choose.
+func (s *Swarm) most() (n int) {
+	for i := range s.Miners {
+		if r, err := parseSpread(s.Miners[i].Count, spreadOf("counts"), 0); err == nil {
+			n += int(r.high)
+		}
+	}
+	return n
+}
+
 // checkPhases checks that phases follow each other within the run.
 func (d *decoder) checkPhases(s *Scenario) {
 	at := time.Duration(0)

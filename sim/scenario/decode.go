@@ -14,8 +14,8 @@ import (
 // maxCollected is how many problems are kept of a file; MaxProblems are told.
 const maxCollected = 10 * MaxProblems
 
-// maxItems of one list. What is many has a count.
-const maxItems = 1000
+// MaxItems of one list. What is many has a count.
+const MaxItems = 1000
 
 // decoder fills a Scenario from a tree by the struct tags, and collects what is
 // wrong with it.
@@ -210,8 +210,8 @@ func (d *decoder) value(to reflect.Value, f field, n *yaml.Node, path string) {
 		d.complain(n, path, "expected a list, got %s", got(n))
 	case f.need && len(n.Content) == 0:
 		d.complain(n, path, "expected at least one item")
-	case len(n.Content) > maxItems:
-		d.complain(n, path, "expected at most %d items, got %d", maxItems, len(n.Content))
+	case len(n.Content) > MaxItems:
+		d.complain(n, path, "expected at most %d items, got %d", MaxItems, len(n.Content))
 	default:
 		to.Set(reflect.MakeSlice(to.Type(), len(n.Content), len(n.Content)))
 		for i, item := range n.Content {

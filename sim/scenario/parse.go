@@ -187,6 +187,7 @@ func (d *decoder) checkNodes(s *Scenario) {
 		validators += v.Count
 		unread = unread || d.bad[item("validators", i)] || d.bad[item("validators", i)+".count"]
 	}
+	miners += s.Swarm.most()
 	counts := map[string]int{}
 	var names []string
 	for i, g := range s.Miners {
