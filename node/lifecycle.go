@@ -43,6 +43,14 @@ func (h *held) told(upTo store.Seq) {
 	h.durable(upTo)
 }
 
+// figures asks a service for its own. A service whose state makes even that
+// impossible is in no better state than one that cannot handle an event.
+func (h *held) figures() (s ServiceStats) {
+	s = ServiceStats{Name: h.name(), State: "rebuilding", Reason: "panicked"}
+	defer h.scope.Recover()
+	return h.Stats()
+}
+
 // begin lets a service start.
 func (h *held) begin() {
 	defer h.scope.Recover()

@@ -51,8 +51,8 @@ func (s *Stats) Service(name string) ServiceStats {
 // Stats returns the figures of every service, topic and task. Call it on the loop.
 func (c *core) Stats() Stats {
 	s := Stats{At: c.loop.Now(), Topics: c.bus.Stats(), Tasks: c.loop.Tasks(), Timings: c.timings.list(), Alarms: c.alarms.List()}
-	for _, h := range c.services {
-		s.Services = append(s.Services, h.Stats())
+	for i := range c.services {
+		s.Services = append(s.Services, c.services[i].figures())
 	}
 	for i := range c.services {
 		s.Panics += c.services[i].panics

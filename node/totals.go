@@ -47,6 +47,9 @@ func (c *core) Totals() []Totals {
 // add adds what earlier runs counted. A name that this program no longer counts
 // stays, behind the others.
 func (t *Totals) add(before ledger.Counters) {
+	if len(before.Names) == 0 {
+		return
+	}
 	at := make(map[string]int, len(t.Counts))
 	for i, c := range t.Counts {
 		at[c.Name] = i

@@ -147,6 +147,7 @@ func (s *Store) Batch() *Batch {
 // The batch belongs to the store from here on; do not touch it again.
 func (s *Store) Commit(b *Batch) Seq {
 	if s.err != nil || b.Len() == 0 {
+		s.recycle(b)
 		return 0
 	}
 	s.last++

@@ -3,6 +3,7 @@ package chain
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"bettensor/node/pack"
 )
@@ -162,6 +163,7 @@ func ReadReply(r *pack.Reader) (Reply, error) {
 
 // AppendMetagraph appends the packed form of a metagraph.
 func AppendMetagraph(dst []byte, m *Metagraph) []byte {
+	dst = slices.Grow(dst, (1+len(m.Neurons))*neuronUsual)
 	dst = pack.AppendUint(dst, uint64(m.Netuid))
 	dst = pack.AppendUint(dst, uint64(m.Block))
 	dst = pack.AppendTime(dst, m.At)
@@ -248,6 +250,9 @@ func (f *fields) hyperparameters() Hyperparameters {
 // neuronLeast is the number of bytes the smallest packed neuron takes: one for
 // each of its fields. It bounds what a forged list length can allocate.
 const neuronLeast = 14
+
+// neuronUsual is about what a neuron takes, so that a metagraph's buffer grows once.
+const neuronUsual = 144
 
 func appendNeuron(dst []byte, n *Neuron) []byte {
 	dst = pack.AppendUint(dst, uint64(n.UID))
