@@ -121,7 +121,7 @@ func TestLiesAreFound(t *testing.T) {
 						Weights: chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{65535}}})
 				}
 			}))
-		}, []string{"weights-rate"}},
+		}, []string{"weights-after-intent", "weights-rate"}},
 		{"the clock is set back for a moment", func(w *World) {
 			w.Sched.Push(w.cfg.Start.Add(midday), sched.Func(func() {
 				real := w.Sched

@@ -124,7 +124,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				}
 				return nil
 			})
-		}, []string{"acknowledged-is-stored"}},
+		}, []string{"acknowledged-is-stored", "confirmed-is-durable"}},
 		{"an acceptance of what nobody sent", func(w *World) {
 			rewrite(w, func(from, to *Host, m *wire.Message) []byte {
 				if m.Kind != wire.HeartbeatAck {
@@ -143,7 +143,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				ledger.IDs.Delete(b, ledger.IDKey{Hotkey: p.Hotkey, ID: p.ID})
 				return lower(s, b, &p, p.Wager)
 			})
-		}, []string{"acknowledged-is-stored"}},
+		}, []string{"acknowledged-in-order", "acknowledged-is-stored"}},
 		{"a wager changes on the disk", func(w *World) {
 			tamper(w, midday, func(s store.Snapshot, b *store.Batch) error {
 				p, err := newestOpen(s)
@@ -188,7 +188,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				}
 				return nil
 			})
-		}, []string{"budget-per-day", "money-conserved"}},
+		}, []string{"budget-per-day", "budget-row"}},
 		{"the validator believes in a later kick-off", func(w *World) {
 			w.cfg.Feed = lyingFeed{w.cfg.Feed, func(g *bet.Game) {
 				if g.Status == bet.Scheduled {
@@ -208,7 +208,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 				w.Chain.Submit(w.now(), chain.Request{Op: chain.OpSetWeights, Hotkey: w.Hosts[0].Hotkey,
 					Weights: chain.Weights{UIDs: []chain.UID{200}, Values: []uint16{65535}}})
 			}))
-		}, []string{"weights-valid"}},
+		}, []string{"weights-after-intent", "weights-valid"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, problems := scenario.Parse("planted.yaml", []byte(plantedScenario), nil, ScenarioOption())

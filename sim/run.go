@@ -406,27 +406,12 @@ func (r *recorder) settle(h *Host, row *ledger.Prediction) {
 
 // watch feeds the invariants with what leaves nodes and enters the chain.
 func (r *recorder) watch() {
-	w, m := r.w, r.p.Market
+	w := r.w
 	disabled := map[string]string{}
 	for _, d := range r.p.Scenario.Invariants.Disable {
 		disabled[d.Name] = d.Reason
 	}
-	r.checks = invariant.New(invariant.Facts{
-		Start: r.p.Start, Netuid: r.p.Scenario.Netuid, Released: r.p.Scheme.RescoreHours > 0,
-		KickOff: func(id bet.GameID, at time.Time) (time.Time, bool) {
-			g, ok := m.Game(id, at)
-			return g.Start, ok
-		},
-		Result: func(id bet.GameID, at time.Time) (bet.Outcome, bool, bool) {
-			g, ok := m.Game(id, at)
-			return g.Outcome, g.Status == bet.Void, ok && g.Resulted()
-		},
-		ResultAt: func(id bet.GameID, at time.Time) (time.Time, bool) {
-			g, ok := m.Game(id, at)
-			return g.ResultAt, ok && g.Status == bet.Finished
-		},
-		Slack: r.slack(),
-	}, disabled)
+	r.checks = invariant.New(r.facts(), disabled)
 	before := w.OnFrame
 	w.OnFrame = func(from, to *Host, e *wire.Event) {
 		if before != nil {
@@ -486,23 +471,13 @@ func party(h *Host) invariant.Node {
 	return invariant.Node{Name: h.Name, Hotkey: h.Hotkey, Validator: h.IsValidator()}
 }
 
-// slack is how long a validator of the scenario may take to settle and score:
-// a day, the intervals of what it does, and the faults that keep it from it.
-func (r *recorder) slack() time.Duration {
-	n := r.p.Scenario.Node
-	d := 24*time.Hour + 2*(n.FeedPoll+n.ScoringInterval+n.SettleDelay)
-	for i := range r.p.Scenario.Faults {
-		d += lasting(&r.p.Scenario.Faults[i], r.p.End.Sub(r.p.Start))
-	}
-	return d
-}
-
 func (r *recorder) audit(final bool) {
 	r.compareSlots()
 	for _, h := range r.w.Hosts {
 		if h.IsValidator() {
 			r.look(h, r.checks.Store)
 		}
+		r.checks.Figures(r.w.now(), party(h), h.figures())
 	}
 	if final {
 		r.final = r.checks.Finish(r.w.now())

@@ -13,7 +13,7 @@ import (
 // audit looks up what has become due since the last time: the days on which
 // something was submitted, the games that have had a result for long enough,
 // the days whose scoring is over, the days about to be dropped. A prediction is
-// read about five times in its life, never all of them at once.
+// read about six times in its life, never all of them at once.
 func (s *Set) audit(at time.Time, v *validator, snap store.Snapshot) error {
 	for _, step := range [...]func(time.Time, *validator, store.Snapshot) error{s.auditDays, s.auditFresh, s.auditGames} {
 		if err := step(at, v, snap); err != nil {
@@ -22,6 +22,9 @@ func (s *Set) audit(at time.Time, v *validator, snap store.Snapshot) error {
 	}
 	s.money.total(at, v)
 	if err := s.scored.audit(s, at, v, snap); err != nil {
+		return fmt.Errorf("audit of %s: %w", v.name, err)
+	}
+	if err := s.sane.audit(s, at, v, snap); err != nil {
 		return fmt.Errorf("audit of %s: %w", v.name, err)
 	}
 	v.sweep(at)
@@ -36,9 +39,11 @@ func (s *Set) auditDays(at time.Time, v *validator, snap store.Snapshot) error {
 		for i := 0; i < len(o.days); i++ { // a row on another day may add a book
 			b := o.days[i]
 			leaving := b.day <= last && !b.kept && len(b.entries) > 0
-			if !b.dirty && !leaving {
+			again := b.day == bet.DayOf(at)-lookAgain && !b.again // they are there for a while yet
+			if !b.dirty && !leaving && !again {
 				continue
 			}
+			b.again = b.again || again
 			if err := s.auditDay(at, v, o, b, snap); err != nil {
 				return err
 			}
@@ -73,7 +78,7 @@ func (s *Set) auditDay(at time.Time, v *validator, o *owner, b *dayBook, snap st
 		return err
 	}
 	if sum != 0 || budget != 0 {
-		s.money.day(at, v, o, b, sum, budget)
+		s.budgets.day(at, v, o, b, sum, budget)
 	}
 	return nil
 }
@@ -91,12 +96,15 @@ func (s *Set) found(at time.Time, v *validator, o *owner, row *ledger.Prediction
 	e.seen = v.serial
 	s.settled.early(s, at, v, e, row)
 	if e.stored {
+		s.oneRow.again(at, v, e, row)
 		return
 	}
+	e.owner.accepted = true
 	e.stored, e.day = true, bet.DayOf(row.Received)
 	s.stored.content(at, v, e, row)
 	s.ack.count(at, v, e)
 	s.late.row(s, at, v, e, row)
+	s.receipt.row(s, at, v, e, row)
 	s.budget.count(at, v, e, e.day)
 	b := o.book(e.day)
 	b.entries = append(b.entries, e)
@@ -160,7 +168,8 @@ func (s *Set) auditGames(at time.Time, v *validator, snap store.Snapshot) error 
 		}
 		o, w, k := s.result(v, g.id, at.Add(-s.facts.Slack))
 		due := k && o == outcome && w == void && !at.Before(v.excused)
-		g.verified, g.outcome, g.void = true, outcome, void
+		g.corrected = g.corrected || g.resulted && (outcome != g.outcome || void != g.void)
+		g.verified, g.resulted, g.outcome, g.void = true, true, outcome, void
 		for _, e := range g.entries {
 			if e.gone || e.day <= bet.DayOf(at)-ledger.RetentionDays {
 				continue // its row may go
@@ -179,6 +188,7 @@ func (s *Set) auditGames(at time.Time, v *validator, snap store.Snapshot) error 
 				continue
 			}
 			s.settled.due(s, at, v, e, g, &row)
+			s.converges.due(s, at, v, e, g, &row)
 			s.money.payout(at, v, e, &row)
 			v.move(e, &row)
 			e.book(at, &row)

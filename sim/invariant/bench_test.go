@@ -10,7 +10,7 @@ import (
 )
 
 var heartbeat = wire.Event{Kind: wire.Received, Message: wire.Message{Kind: wire.Heartbeat, Sender: "A"}}
-var heartbeatAck = wire.Event{Kind: wire.Received, Message: wire.Message{Kind: wire.HeartbeatAck, Sender: "V"}}
+var heartbeatAck = wire.Event{Kind: wire.Received, Message: wire.Message{Kind: wire.HeartbeatAck, Sender: theKey}}
 
 func TestHeartbeatsAllocateNothing(t *testing.T) {
 	x := newHistory(t).days(2)

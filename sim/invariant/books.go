@@ -28,6 +28,9 @@ const (
 	// recentDays are looked at again when a store was reopened; what is older is
 	// when it is settled, and before it may be dropped.
 	recentDays = 2
+	// lookAgain is when the rows of a day are looked at once more between these:
+	// what is dropped too early shows within days and not after weeks.
+	lookAgain = 4
 	// closing is how long after a submission or an answer its row is there, if
 	// there is to be one.
 	closing = time.Hour
@@ -36,6 +39,7 @@ const (
 // validator is the books about one validator.
 type validator struct {
 	name    string
+	hotkey  chain.Hotkey
 	entries map[key]*entry
 	owners  map[chain.Hotkey]*owner
 	order   []*owner // by first appearance: map order must reach no report
@@ -46,6 +50,19 @@ type validator struct {
 	heard   time.Time
 	excused time.Time // nothing is overdue before
 	serial  uint32    // of the scan
+	judged  bet.Day   // days of scores before it have been looked at
+
+	// By what the validator's frames and votes are judged.
+	acked     acked
+	peers     map[string]*peer
+	nonces    map[chain.Hotkey]taken
+	told      [toldFrames]string // nonces of the frames with news looked at last
+	tells     int
+	lastSet   uint64 // number of the newest weight set seen on disk
+	standing  standing
+	opened    time.Time // again, last
+	knocked   time.Time // the first registered miner since, who waits
+	recovered bool
 
 	// What was staked, by our reading of the submissions, and what became of it,
 	// by the rows.
@@ -60,12 +77,13 @@ type key struct {
 
 // owner is a hotkey that predicts.
 type owner struct {
-	hotkey chain.Hotkey
-	days   []*dayBook // ascending
-	last   int64      // of its submissions
-	scored bet.Day    // every day before it has been compared
-	forgot bool       // some of its submissions are no longer remembered
-	lossy  bool       // of those, some while they could still be answered
+	hotkey   chain.Hotkey
+	days     []*dayBook // ascending
+	last     int64      // of its submissions
+	accepted bool       // some prediction of it
+	scored   bet.Day    // every day before it has been compared
+	forgot   bool       // some of its submissions are no longer remembered
+	lossy    bool       // of those, some while they could still be answered
 }
 
 // dayBook is one hotkey's UTC day: as day of receipt, and as day of settlement.
@@ -74,9 +92,11 @@ type dayBook struct {
 	dirty   bool      // rows may have come since it was last looked at
 	touched time.Time // when something was last under way that may become a row of it
 	unequal bool      // its budget row and its rows differ, and it was said
+	again   bool      // it was looked at when it was lookAgain old
 	kept    bool      // it was found whole shortly before it may be dropped
 	spent   bet.Cents
-	entries []*entry // found in the store
+	claims  bet.Cents // all that submissions may have asked of the day, accepted or not
+	entries []*entry  // found in the store
 
 	settled uint32 // won and lost, by the result's day
 	staked  bet.Cents
@@ -92,6 +112,7 @@ type entry struct {
 	one         [1]variant // nearly always there is one
 	accepted    int        // index of the variant that was accepted, -1 unknown
 
+	nonce    string // of the last submission: the same frame again is no new one
 	acks     uint32
 	overdone bool     // more often than it was submitted, and said so
 	ackedAt  int64    // the validator's time of the first acknowledgement
@@ -112,8 +133,9 @@ type entry struct {
 // variant is one content that was submitted under an id.
 type variant struct {
 	content
-	wager bet.Cents // 0 where the content cannot be accepted
-	sent  uint32
+	wager   bet.Cents // 0 where the content cannot be accepted
+	sent    uint32
+	claimed bet.Day // newest day that it may have asked its wager of
 }
 
 // content is what a submission says, read by ourselves. Two forms of one thing
@@ -128,16 +150,18 @@ type content struct {
 
 // game is what was accepted on one game.
 type game struct {
-	id       bet.GameID
-	entries  []*entry
-	verified bool
-	outcome  bet.Outcome
-	void     bool
-	newest   int64
+	id        bet.GameID
+	entries   []*entry
+	verified  bool
+	resulted  bool // outcome and void hold
+	corrected bool // the result has changed since it was known
+	outcome   bet.Outcome
+	void      bool
+	newest    int64
 }
 
 func newValidator(n Node, start time.Time) *validator {
-	return &validator{name: n.Name, entries: map[key]*entry{}, owners: map[chain.Hotkey]*owner{}, games: map[bet.GameID]*game{}, heard: start}
+	return &validator{name: n.Name, hotkey: n.Hotkey, judged: bet.DayOf(start), peers: map[string]*peer{}, nonces: map[chain.Hotkey]taken{}, entries: map[key]*entry{}, owners: map[chain.Hotkey]*owner{}, games: map[bet.GameID]*game{}, heard: start}
 }
 
 // said is what the entry says, as far as is known.
@@ -156,7 +180,7 @@ func (e *entry) sent() uint32 {
 }
 
 // submission notes what a miner sends.
-func (s *Set) submission(at time.Time, v *validator, h chain.Hotkey, sub *bet.Submission) {
+func (s *Set) submission(at time.Time, v *validator, h chain.Hotkey, sub *bet.Submission, nonce string) {
 	now := at.UnixNano()
 	e := v.entries[key{h, sub.ID}]
 	if e == nil {
@@ -195,7 +219,11 @@ func (s *Set) submission(at time.Time, v *validator, h chain.Hotkey, sub *bet.Su
 			e.variants[i].wager, _ = bet.RoundCents(c.dollars)
 		}
 	}
-	e.variants[i].sent++
+	s.truth.claims(s, at, e, &e.variants[i])
+	if nonce == "" || nonce != e.nonce {
+		e.variants[i].sent++
+	}
+	e.nonce = nonce
 }
 
 // maxVariants bounds the contents remembered under one id.
@@ -259,8 +287,9 @@ func side(s *bet.Submission) (bet.Outcome, bool) {
 	return bet.Unfinished, false
 }
 
-// confirmation notes what a validator answers.
-func (s *Set) confirmation(at time.Time, v *validator, h chain.Hotkey, k *wire.Confirmation) {
+// confirmation notes what a validator answers. direct says that it answers a frame
+// of its own at once, and is not one of many in a receipt.
+func (s *Set) confirmation(at time.Time, v *validator, h chain.Hotkey, k *wire.Confirmation, direct bool) {
 	e := v.entries[key{h, k.ID}]
 	decided := k.At
 	if decided.IsZero() { // a peer that does not say
@@ -272,7 +301,13 @@ func (s *Set) confirmation(at time.Time, v *validator, h chain.Hotkey, k *wire.C
 		if e == nil || !first {
 			return
 		}
-		e.ackedAt = decided.UnixNano()
+		e.ackedAt, e.owner.accepted = decided.UnixNano(), true
+		s.look(at)
+		s.registered.acknowledged(s, at, v, e)
+		s.final.acknowledged(at, v, e)
+		if row, ok := s.durable.acknowledged(s, at, v, e); ok && direct {
+			s.order.acknowledged(s, at, v, e, &row)
+		}
 		e.owner.touch(bet.DayOf(decided), at)
 		v.fresh = append(v.fresh, e)
 		if len(e.variants) == 1 {
@@ -285,6 +320,8 @@ func (s *Set) confirmation(at time.Time, v *validator, h chain.Hotkey, k *wire.C
 		}
 	case !k.Code.Temporary():
 		s.ack.refused(at, v, e, k.Code, decided)
+		s.final.refused(e, k.Code)
+		s.truth.refused(at, v, e, k, decided)
 	}
 }
 

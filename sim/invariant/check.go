@@ -24,7 +24,9 @@ type Check struct {
 }
 
 // docs in the order of Set.rules, which is that of reports.
-var docs = [...]Doc{budgetDoc, lateDoc, storedDoc, settledDoc, scoredDoc, moneyDoc, validDoc, rateDoc, ackDoc, clockDoc}
+var docs = [...]Doc{budgetDoc, lateDoc, storedDoc, settledDoc, scoredDoc, moneyDoc, validDoc, rateDoc, ackDoc, clockDoc,
+	durableDoc, orderDoc, receiptDoc, finalDoc, trueDoc, budgetRowDoc, oneRowDoc, convergesDoc, nonceDoc, toldDoc, registeredDoc, leftDoc, saneDoc,
+	intentDoc, singleDoc, heirDoc, idleDoc, earnedDoc, boundsDoc, recoveryDoc}
 
 // Docs returns every invariant, in the order of reports.
 func Docs() []Doc { return append([]Doc(nil), docs[:]...) }

@@ -3,6 +3,7 @@ package invariant
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -21,7 +22,8 @@ import (
 var begin = time.Date(2024, 3, 1, 0, 0, 0, 0, time.UTC)
 
 var (
-	theValidator = Node{Name: "v", Hotkey: "V", Validator: true}
+	theKey       = chain.EncodeSS58([32]byte{1}) // a real one: hashes of commits are made of it
+	theValidator = Node{Name: "v", Hotkey: theKey, Validator: true}
 	miners       = []Node{{Name: "a", Hotkey: "A"}, {Name: "b", Hotkey: "B"}}
 )
 
@@ -51,12 +53,30 @@ type history struct {
 	keys  []ledger.PredictionKey // of rows, as they came
 	meta  *chain.Metagraph
 	alter func(ledger.DayKey, *ledger.Score) // plants a bug in scoring
+
+	arrived, number, nonce uint64
+	fallback               bool // votes are not from a round
+	unplanned              bool // plants a bug: votes without a set on disk
+	earned                 map[chain.Hotkey]chain.Rao
 }
 
 func newHistory(t testing.TB, change ...func(*Facts)) *history {
 	t.Helper()
 	x := &history{t: t, at: begin, games: map[bet.GameID]*fixture{}, rows: map[ledger.PredictionKey]*ledger.Prediction{}}
-	f := Facts{Start: begin, KickOff: x.kickOff, Result: x.result, ResultAt: x.resultAt}
+	x.earned = map[chain.Hotkey]chain.Rao{}
+	f := Facts{Start: begin, KickOff: x.kickOff, Result: x.result, ResultAt: x.resultAt,
+		Disk: func(h chain.Hotkey) store.Snapshot {
+			if h != theKey {
+				return nil
+			}
+			snap, err := x.disk.Snapshot()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return snap
+		},
+		Metagraph: func() *chain.Metagraph { return x.meta },
+		Earned:    func(h chain.Hotkey) chain.Rao { return x.earned[h] }}
 	for _, c := range change {
 		c(&f)
 	}
@@ -68,7 +88,7 @@ func newHistory(t testing.TB, change ...func(*Facts)) *history {
 	t.Cleanup(func() { disk.Close() })
 	x.disk, x.seq = disk, disk.Durable()
 	x.meta = &chain.Metagraph{Params: chain.Hyperparameters{WeightsRateLimit: 100, MinAllowedWeights: 1, MaxWeightsLimit: chain.MaxWeight},
-		Neurons: []chain.Neuron{{UID: 0, Hotkey: "V"}, {UID: 1, Hotkey: "A"}, {UID: 2, Hotkey: "B"}, {UID: 3}}}
+		Neurons: []chain.Neuron{{UID: 0, Hotkey: theKey}, {UID: 1, Hotkey: "A"}, {UID: 2, Hotkey: "B", RegisteredAt: 1}, {UID: 3}}}
 	return x
 }
 
@@ -126,14 +146,15 @@ func (x *history) submit(m Node, s *bet.Submission) *bet.Submission {
 
 // answer sends a confirmation; no code is an acceptance.
 func (x *history) answer(m Node, id bet.PredictionID, code bet.Code) {
-	x.set.Frame(x.at, theValidator, m, &wire.Event{Kind: wire.Received, Message: wire.Message{Kind: wire.ConfirmationMessage, Sender: "V",
+	x.set.Frame(x.at, theValidator, m, &wire.Event{Kind: wire.Received, Message: wire.Message{Kind: wire.ConfirmationMessage, Sender: theKey,
 		Confirmation: wire.Confirmation{ID: id, OK: code == "", Code: code, At: x.at}}})
 }
 
 // row is what an honest validator stores of a submission.
 func (x *history) row(m Node, s *bet.Submission) *ledger.Prediction {
 	wager, _ := bet.RoundCents(s.Wager.Number)
-	return &ledger.Prediction{Prediction: bet.Prediction{ID: s.ID, Hotkey: m.Hotkey, Game: s.Game, Outcome: bet.Outcome(s.Outcome.Number),
+	x.arrived++
+	return &ledger.Prediction{Arrived: x.arrived, Prediction: bet.Prediction{ID: s.ID, Hotkey: m.Hotkey, Game: s.Game, Outcome: bet.Outcome(s.Outcome.Number),
 		Odds: s.Odds.Number, Wager: wager, Received: x.at, Model: s.Model, Confidence: -1}}
 }
 
@@ -206,7 +227,7 @@ func (x *history) settle() {
 		}
 		old := x.rows[k]
 		if next, changed := bet.Settle(&old.Prediction, &g); changed {
-			row := &ledger.Prediction{Prediction: next}
+			row := &ledger.Prediction{Prediction: next, Arrived: old.Arrived}
 			x.rows[k] = row
 			x.write(func(b *store.Batch) { ledger.Predictions.Put(b, k, row) })
 		}
@@ -219,7 +240,7 @@ func (x *history) score() {
 	x.write(func(b *store.Batch) {
 		for d := today - 5; d <= today; d++ {
 			for _, m := range miners {
-				var row ledger.Score
+				row := ledger.Score{Weight: dayShares[m.Hotkey]}
 				for _, k := range x.keys {
 					if p := x.rows[k]; k.Hotkey == m.Hotkey && (p.State == bet.Won || p.State == bet.Lost) && bet.DayOf(p.Settled) == d {
 						row.Settled++
@@ -256,14 +277,74 @@ func (x *history) reopened() {
 	x.snapshot(func(s store.Snapshot) error { return x.set.Reopened(x.at, theValidator, s) })
 }
 
-// weights sends a vector to the chain, which takes it.
+// weights plans a vector, sends it to the chain, which takes it, and notes so.
 func (x *history) weights(w chain.Weights, change ...func(*chain.Request)) {
-	q := chain.Request{Op: chain.OpSetWeights, Hotkey: "V", Weights: w}
+	block := chain.Block(x.at.Sub(begin) / chain.BlockTime)
+	meta := *x.meta
+	meta.Block = block
+	x.meta = &meta
+	q := chain.Request{Op: chain.OpSetWeights, Hotkey: theKey, Weights: w}
 	for _, c := range change {
 		c(&q)
 	}
-	x.set.Extrinsic(x.at, q, chain.Reply{Included: chain.Block(x.at.Sub(begin) / chain.BlockTime)}, x.meta)
+	row := ledger.WeightSet{Planned: x.at, Weights: q.Weights, Fallback: x.fallback, Phase: ledger.Planned}
+	if q.Op == chain.OpCommitWeights {
+		row.Salt = []uint16{1}
+		q.Commit, _ = chain.CommitHash(theKey, 0, q.Weights, row.Salt, 0)
+	}
+	if !x.unplanned {
+		x.number++
+		x.write(func(b *store.Batch) { ledger.Weights.Put(b, x.number, &row) })
+	}
+	x.set.Extrinsic(x.at, q, chain.Reply{Included: block}, x.meta)
+	row.Phase, row.Block = ledger.Included, block
+	x.became(row)
 }
+
+// became writes what became of the newest set.
+func (x *history) became(row ledger.WeightSet) {
+	x.write(func(b *store.Batch) { ledger.Weights.Put(b, x.number, &row) })
+}
+
+// say sends a signed message of somebody; each has a nonce of its own.
+func (x *history) say(from, to Node, m wire.Message) {
+	if m.Sender = from.Hotkey; m.Nonce == "" {
+		x.nonce++
+		m.Nonce = strconv.FormatUint(x.nonce, 10)
+	}
+	x.set.Frame(x.at, from, to, &wire.Event{Kind: wire.Received, Message: m})
+}
+
+// session begins one.
+func (x *history) session(m Node) {
+	x.say(m, theValidator, wire.Message{Kind: wire.Auth})
+	x.pass(time.Second)
+	x.say(theValidator, m, wire.Message{Kind: wire.Welcome})
+}
+
+// tell writes a game to the disk and tells it.
+func (x *history) tell(id bet.GameID, change ...func(*bet.Game)) {
+	g := bet.Game{ID: id, TeamA: "Reds", TeamB: "Blues", Start: x.games[id].start, Active: true, Outcome: bet.Unfinished, Odds: bet.Odds{1.91, 1.91, 1.91}}
+	x.write(func(b *store.Batch) { ledger.Games.Put(b, id, &g) })
+	for _, c := range change {
+		c(&g)
+	}
+	x.say(theValidator, miners[0], wire.Message{Kind: wire.GameUpdate, Games: []bet.Game{g}})
+}
+
+// slot gives the last slot to somebody, or to nobody.
+func (x *history) slot(h chain.Hotkey) {
+	meta := *x.meta
+	meta.Neurons = slices.Clone(meta.Neurons)
+	meta.Neurons[3].Hotkey, meta.Neurons[3].RegisteredAt = h, meta.Block
+	x.meta = &meta
+}
+
+// dayWeights are of dayShares.
+var (
+	dayWeights = chain.Weights{UIDs: []chain.UID{1, 2}, Values: []uint16{65535, 2}}
+	dayShares  = map[chain.Hotkey]float64{"A": 65535. / 65537, "B": 2. / 65537}
+)
 
 var goodWeights = chain.Weights{UIDs: []chain.UID{1, 2}, Values: []uint16{65535, 1}}
 
@@ -276,6 +357,13 @@ func (x *history) one() {
 	id := bet.GameID(fmt.Sprintf("g%d", x.day))
 	g := x.game(id, 8*time.Hour, bet.Outcome(x.day%3))
 	g.void = x.day%7 == 6
+	if x.day%4 == 1 && !g.void {
+		g.correctedAt, g.corrected = g.resultAt.Add(10*time.Hour), (g.outcome+1)%3
+	}
+	x.say(theValidator, miners[0], wire.Message{Kind: wire.HeartbeatAck}) // it was never away
+	x.reopened()
+	x.session(miners[0])
+	x.tell(id)
 	for _, m := range miners {
 		for i := range 2 {
 			s := submission(bet.PredictionID(fmt.Sprintf("p%d-%d", x.day, i)), id, bet.Outcome(i), 300.255)
@@ -292,8 +380,11 @@ func (x *history) one() {
 	x.at = maxTime(x.at, midnight.Add(21*time.Hour))
 	x.settle()
 	x.score()
-	x.weights(goodWeights)
+	x.weights(dayWeights)
+	x.pass(time.Hour)
+	x.weights(dayWeights)
 	x.set.Event(x.at, "v")
+	x.set.Figures(x.at, theValidator, []Figure{{"sessions", 2, 512}})
 	if old := x.day - ledger.RetentionDays; old >= 0 {
 		for _, k := range slices.Clone(x.keys) {
 			if k.Day <= bet.DayOf(begin)+bet.Day(old) {

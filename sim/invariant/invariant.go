@@ -55,6 +55,22 @@ type Facts struct {
 	Told func(validator string, id bet.GameID, at time.Time) (g bet.Game, lied bool)
 	// ClockSkew is how far a validator's clock may be from the world's.
 	ClockSkew time.Duration
+	// Disk is what a validator's disk holds at this instant, by its hotkey: nil for
+	// one that is down and for a node that is none of ours. The Set closes it.
+	// Optional, as what follows: what it is for is not watched without it.
+	Disk func(chain.Hotkey) store.Snapshot
+	// Metagraph of the chain's best block now.
+	Metagraph func() *chain.Metagraph
+	// Earned is all that a hotkey was paid so far.
+	Earned func(chain.Hotkey) chain.Rao
+	// BlockTime of the chain; default chain.BlockTime.
+	BlockTime time.Duration
+	// Lag is how long a validator may go by a metagraph that has changed. Default
+	// an hour.
+	Lag time.Duration
+	// Recovery is how long a validator that was opened again may take to welcome
+	// who knocks. Default 10 min.
+	Recovery time.Duration
 	// Slack is how long a validator has to settle a game after its result, and
 	// as long to score a day after its end or after it has changed. Default 24 h: feeds are polled hourly, days are
 	// scored daily. A scenario with longer outages adds them.
@@ -62,7 +78,9 @@ type Facts struct {
 }
 
 const (
-	defaultSlack = 24 * time.Hour
+	defaultSlack    = 24 * time.Hour
+	defaultLag      = time.Hour
+	defaultRecovery = 10 * time.Minute
 	// newsLag is how long a validator may believe in a kick-off that the world
 	// has moved forward: as long as a long outage of the feed.
 	newsLag = 24 * time.Hour
@@ -86,9 +104,31 @@ type Set struct {
 	ack     oneAcknowledgement
 	clock   virtualTime
 
+	durable    confirmedIsDurable
+	order      acknowledgedInOrder
+	receipt    receiptTime
+	final      refusalIsFinal
+	truth      budgetRefusalIsTrue
+	budgets    budgetRow
+	oneRow     oneRowPerID
+	converges  settlementConverges
+	nonce      nonceOnce
+	told       gamesToldAreKnown
+	registered registeredOnly
+	left       deregisteredEarnsNothing
+	sane       scoresSane
+	intent     weightsAfterIntent
+	single     oneVoteAtATime
+	heir       newOwnerInheritsNothing
+	idle       idleEarnsNothing
+	earned     weightsFromScores
+	bounds     withinBounds
+	recovery   recoveryTime
+
 	rules      []*rule
 	validators []*validator // in order of appearance
 	lastUsed   *validator
+	slots      slots
 }
 
 // New returns a Set that watches everything but the invariants disabled, each
@@ -98,9 +138,14 @@ func New(f Facts, disabled map[string]string) *Set {
 	if f.Slack < time.Hour { // of no use, and 0 is the default
 		f.Slack = defaultSlack
 	}
+	orDefault(&f.Lag, defaultLag)
+	orDefault(&f.Recovery, defaultRecovery)
 	s := &Set{facts: f}
 	s.rules = []*rule{&s.budget.rule, &s.late.rule, &s.stored.rule, &s.settled.rule, &s.scored.rule,
-		&s.money.rule, &s.valid.rule, &s.rate.rule, &s.ack.rule, &s.clock.rule}
+		&s.money.rule, &s.valid.rule, &s.rate.rule, &s.ack.rule, &s.clock.rule,
+		&s.durable.rule, &s.order.rule, &s.receipt.rule, &s.final.rule, &s.truth.rule, &s.budgets.rule, &s.oneRow.rule,
+		&s.converges.rule, &s.nonce.rule, &s.told.rule, &s.registered.rule, &s.left.rule, &s.sane.rule, &s.intent.rule,
+		&s.single.rule, &s.heir.rule, &s.idle.rule, &s.earned.rule, &s.bounds.rule, &s.recovery.rule}
 	s.clock.last = f.Start.UnixNano() // nothing happens before
 	for i, r := range s.rules {
 		r.Doc = docs[i]
@@ -124,10 +169,14 @@ func (s *Set) Frame(at time.Time, from, to Node, e *wire.Event) {
 	case to.Validator:
 		switch {
 		case m.Kind == wire.Prediction && m.Submission != nil:
-			s.submission(at, s.validator(to), m.Sender, m.Submission)
+			s.submission(at, s.validator(to), m.Sender, m.Submission, m.Nonce)
+		case m.Kind == wire.Auth:
+			if v := s.validator(to); s.nonce.auth(at, v, from, m) {
+				s.recovery.auth(s, at, v, m)
+			}
 		case m.Kind == wire.Answer: // to a poll; it speaks for whom was dialled
 			for i := range m.Exchange.Submissions {
-				s.submission(at, s.validator(to), from.Hotkey, &m.Exchange.Submissions[i])
+				s.submission(at, s.validator(to), from.Hotkey, &m.Exchange.Submissions[i], "")
 			}
 		}
 	case from.Validator && m.Sender == from.Hotkey:
@@ -135,11 +184,16 @@ func (s *Set) Frame(at time.Time, from, to Node, e *wire.Event) {
 		v.heard = at
 		switch m.Kind {
 		case wire.ConfirmationMessage:
-			s.confirmation(at, v, to.Hotkey, &m.Confirmation)
+			s.confirmation(at, v, to.Hotkey, &m.Confirmation, true)
 		case wire.Receipts:
 			for i := range m.Exchange.Words {
-				s.confirmation(at, v, to.Hotkey, &m.Exchange.Words[i])
+				s.confirmation(at, v, to.Hotkey, &m.Exchange.Words[i], false)
 			}
+		case wire.Welcome:
+			s.nonce.welcome(at, v, to)
+			s.recovery.welcome(s, at, v)
+		case wire.GameUpdate, wire.Poll:
+			s.told.told(s, at, v, m)
 		}
 	}
 }
@@ -156,12 +210,25 @@ func (s *Set) Extrinsic(at time.Time, q chain.Request, r chain.Reply, meta *chai
 	}
 	s.valid.extrinsic(at, &q, meta)
 	s.rate.extrinsic(at, &q, &r, meta)
+	s.vote(at, &q, &r, meta)
+}
+
+// disk is what a validator's disk holds at this instant, nil for nothing to see.
+func (s *Set) disk(v *validator) store.Snapshot {
+	if s.facts.Disk == nil {
+		return nil
+	}
+	return s.facts.Disk(v.hotkey)
 }
 
 // Store is given a validator's durable rows: once a day and at the end. The
 // error is the store's: rows that cannot be read.
 func (s *Set) Store(at time.Time, n Node, snap store.Snapshot) error {
-	return s.audit(at, s.validator(n), snap)
+	s.look(at)
+	s.left.audit(s, at)
+	v := s.validator(n)
+	s.recovery.waits(s, at, v)
+	return s.audit(at, v, snap)
 }
 
 // Reopened is given the rows of a validator that has just been opened again,
@@ -179,6 +246,10 @@ func (s *Set) Reopened(at time.Time, n Node, snap store.Snapshot) error {
 			}
 		}
 	}
+	for _, g := range v.played {
+		g.verified = g.verified && bet.DayOf(unix(g.newest)) < bet.DayOf(at)-recentDays
+	}
+	v.opened, v.knocked, v.recovered = at, time.Time{}, false
 	return s.audit(at, v, snap)
 }
 
@@ -256,4 +327,10 @@ func (s *Set) validator(n Node) *validator {
 	s.validators = append(s.validators, v)
 	s.lastUsed = v
 	return v
+}
+
+func orDefault(d *time.Duration, value time.Duration) {
+	if *d == 0 {
+		*d = value
+	}
 }

@@ -1,7 +1,9 @@
 package invariant
 
 import (
+	"math"
 	"regexp"
+	"strconv"
 	"testing"
 	"time"
 
@@ -16,7 +18,11 @@ import (
 // TestObedientHistory plays two months in which nothing is wrong.
 func TestObedientHistory(t *testing.T) {
 	const days = 70
-	x := newHistory(t).days(days)
+	x := newHistory(t)
+	x.slot("C")
+	x.days(3)
+	x.slot("") // C leaves, and is not paid for it
+	x.days(days - 3)
 	x.expect(nil)
 	for _, c := range x.set.Finish(x.at) {
 		if c.Checked < 50 {
@@ -83,7 +89,7 @@ func TestObedientCorners(t *testing.T) {
 	s = x.submit(b, submission("overtaken", "night", bet.Away, 1))
 	x.pass(time.Second)
 	x.accept(b, s)
-	x.set.Frame(x.at, theValidator, b, &wire.Event{Kind: wire.Received, Message: wire.Message{Kind: wire.ConfirmationMessage, Sender: "V",
+	x.set.Frame(x.at, theValidator, b, &wire.Event{Kind: wire.Received, Message: wire.Message{Kind: wire.ConfirmationMessage, Sender: theKey,
 		Confirmation: wire.Confirmation{ID: s.ID, Code: bet.OddsMismatch, At: x.at.Add(-time.Second)}}})
 
 	// A game without a result until its rows may go.
@@ -154,7 +160,7 @@ func TestPlanted(t *testing.T) {
 			row.Received = g.start.Add(-time.Second)
 			x.put(row)
 			x.answer(a, s.ID, "")
-		}, wants{"no-late-acceptance": 2}}, // at the acknowledgement, and the receipt before the sending
+		}, wants{"no-late-acceptance": 1, "receipt-time": 1}}, // by when it was sent, and by what is stored
 		{"sent before kick-off, received at it", func(x *history) {
 			x.game("g", time.Hour, bet.Home)
 			s := x.submit(a, submission("1", "g", bet.Home, 5))
@@ -181,13 +187,13 @@ func TestPlanted(t *testing.T) {
 			row.Received = x.at.Add(time.Second)
 			x.put(row)
 			x.answer(a, s.ID, "")
-		}, wants{"no-late-acceptance": 1}},
+		}, wants{"receipt-time": 1}},
 
 		{"acknowledged and never stored", func(x *history) {
 			x.game("g", 9*time.Hour, bet.Home)
 			x.submit(a, submission("1", "g", bet.Home, 5))
 			x.answer(a, "1", "")
-		}, wants{"acknowledged-is-stored": 1}},
+		}, wants{"acknowledged-is-stored": 1, "confirmed-is-durable": 1}},
 		{"lost in a crash", func(x *history) {
 			x.game("g", 40*time.Hour, bet.Home)
 			row := x.accept(a, submission("1", "g", bet.Home, 5))
@@ -241,7 +247,7 @@ func TestPlanted(t *testing.T) {
 		{"left open", func(x *history) {
 			x.game("g", 9*time.Hour, bet.Home).kept = true
 			x.accept(a, submission("1", "g", bet.Home, 5))
-		}, wants{"settled-once": 1}},
+		}, wants{"settled-once": 2}},
 		{"settled the wrong way", func(x *history) {
 			g := x.game("g", 2*time.Hour, bet.Home)
 			g.kept = true
@@ -249,7 +255,7 @@ func TestPlanted(t *testing.T) {
 			x.pass(11*time.Hour + 30*time.Minute)
 			row.State, row.Settled = bet.Lost, g.resultAt
 			x.put(&row)
-		}, wants{"settled-once": 1}},
+		}, wants{"settled-once": 2}},
 		{"settled on the wrong day", func(x *history) {
 			g := x.game("g", 2*time.Hour, bet.Home)
 			g.kept = true
@@ -257,13 +263,13 @@ func TestPlanted(t *testing.T) {
 			x.pass(11*time.Hour + 30*time.Minute)
 			row.State, row.Settled = bet.Lost, g.resultAt.AddDate(0, 0, 1)
 			x.put(&row)
-		}, wants{"settled-once": 1}},
+		}, wants{"settled-once": 3}},
 		{"a correction is not followed", func(x *history) {
 			g := x.game("g", 2*time.Hour, bet.Home)
 			x.accept(a, submission("1", "g", bet.Home, 5))
 			x.days(2)
 			g.kept, g.correctedAt, g.corrected = true, x.at, bet.Away
-		}, wants{"settled-once": 1}},
+		}, wants{"settled-once": 1, "settlement-converges": 1}},
 
 		{"scored twice", func(x *history) {
 			x.days(1)
@@ -283,7 +289,7 @@ func TestPlanted(t *testing.T) {
 					*row = ledger.Score{}
 				}
 			}
-		}, wants{"scored-once": 1}},
+		}, wants{"scored-once": 1, "scores-sane": 1}},
 
 		{"a winner is paid a cent too much", func(x *history) {
 			g := x.game("g", 2*time.Hour, bet.Home)
@@ -292,7 +298,7 @@ func TestPlanted(t *testing.T) {
 			x.pass(4 * time.Hour)
 			row.State, row.Payout, row.Settled = bet.Won, 97, g.resultAt
 			x.put(&row)
-		}, wants{"money-conserved": 1}},
+		}, wants{"money-conserved": 3}},
 		{"a loser is paid", func(x *history) {
 			g := x.game("g", 2*time.Hour, bet.Home)
 			g.kept = true
@@ -300,7 +306,7 @@ func TestPlanted(t *testing.T) {
 			x.pass(4 * time.Hour)
 			row.State, row.Payout, row.Settled = bet.Lost, 1, g.resultAt
 			x.put(&row)
-		}, wants{"money-conserved": 1}},
+		}, wants{"money-conserved": 3}},
 		{"the budget is not what was wagered", func(x *history) {
 			x.game("g", 9*time.Hour, bet.Home)
 			row := x.accept(a, submission("1", "g", bet.Home, 5))
@@ -309,7 +315,7 @@ func TestPlanted(t *testing.T) {
 				ledger.Budgets.Put(b, ledger.DayKey{Day: row.Key().Day, Hotkey: "A"}, &spent)
 			})
 			x.day++
-		}, wants{"money-conserved": 1}},
+		}, wants{"budget-row": 1}},
 		{"settlement changes the stake", func(x *history) {
 			g := x.game("g", 2*time.Hour, bet.Home)
 			g.kept = true
@@ -363,7 +369,137 @@ func TestPlanted(t *testing.T) {
 			x.submit(a, s)
 			x.answer(a, "1", bet.OddsTooLow)
 			x.accept(a, s)
-		}, wants{"one-acknowledgement": 1}},
+		}, wants{"refusal-is-final": 1}},
+
+		{"acknowledged two milliseconds before the disk has it", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			s := x.submit(a, submission("1", "g", bet.Home, 5))
+			row := x.row(a, s)
+			x.answer(a, s.ID, "")
+			x.pass(2 * time.Millisecond)
+			x.put(row)
+		}, wants{"confirmed-is-durable": 1}},
+		{"the second is acknowledged first", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			s, t := x.submit(a, submission("1", "g", bet.Home, 5)), x.submit(b, submission("2", "g", bet.Home, 5))
+			x.put(x.row(a, s))
+			x.put(x.row(b, t))
+			x.answer(b, t.ID, "")
+			x.answer(a, s.ID, "")
+		}, wants{"acknowledged-in-order": 1}},
+		{"the numbers of acceptance begin anew", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.arrived = 0
+			x.accept(a, submission("1", "g", bet.Home, 5))
+			x.arrived = 1000
+		}, wants{"acknowledged-in-order": 1}},
+		{"refused for a budget that is not spent", func(x *history) {
+			x.day++
+			x.at = begin.AddDate(0, 0, x.day).Add(9 * time.Hour) // a day without other predictions
+			x.game("g", 9*time.Hour, bet.Home).void = true
+			x.accept(a, submission("1", "g", bet.Home, 500))
+			x.submit(a, submission("2", "g", bet.Home, 500))
+			x.answer(a, "2", bet.DailyLimitExceeded)
+			x.day++
+		}, wants{"budget-refusal-is-true": 1}},
+		{"a second row under one id", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.game("h", 9*time.Hour, bet.Home)
+			row := *x.accept(a, submission("1", "g", bet.Home, 5))
+			row.Game = "h"
+			x.put(&row)
+		}, wants{"one-row-per-id": 5, "scored-once": 1}}, // at each look at the day
+		{"a corrected game is paid on top", func(x *history) {
+			g := x.game("g", 2*time.Hour, bet.Home)
+			g.kept = true
+			row := *x.accept(a, submission("1", "g", bet.Away, 0.50))
+			x.pass(4 * time.Hour)
+			row.State, row.Settled = bet.Lost, g.resultAt
+			x.put(&row)
+			x.days(1)
+			g.correctedAt, g.corrected = x.at, bet.Away
+			row.State, row.Payout = bet.Won, 2*96
+			x.put(&row)
+		}, wants{"settlement-converges": 2, "money-conserved": 2}},
+		{"an authentication begins a second session", func(x *history) {
+			x.session(a)
+			x.pass(time.Minute) // and then from another peer
+			x.set.Frame(x.at, b, theValidator, &wire.Event{Kind: wire.Received, Message: wire.Message{Kind: wire.Auth, Sender: "A", Nonce: strconv.FormatUint(x.nonce-1, 10)}})
+			x.say(theValidator, b, wire.Message{Kind: wire.Welcome})
+		}, wants{"nonce-once": 1}},
+		{"welcomed without a word", func(x *history) { x.say(theValidator, b, wire.Message{Kind: wire.Welcome}) }, wants{"nonce-once": 1}},
+		{"other prices are told than are known", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.tell("g", func(g *bet.Game) { g.Odds[1] += 0.1 })
+		}, wants{"games-told-are-known": 1}},
+		{"a game is told before it is on disk", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home)
+			x.say(theValidator, a, wire.Message{Kind: wire.GameUpdate, Games: []bet.Game{{ID: "g"}}})
+		}, wants{"games-told-are-known": 1}},
+		{"accepted from a hotkey that never held a slot", func(x *history) {
+			x.game("g", 9*time.Hour, bet.Home).void = true
+			x.accept(Node{Name: "z", Hotkey: "Z"}, submission("1", "g", bet.Home, 5))
+		}, wants{"registered-only": 1}},
+		{"accepted from a hotkey that has lost its slot", func(x *history) {
+			x.slot("Z")
+			x.days(1)
+			x.slot("")
+			x.days(1)
+			x.game("g", 9*time.Hour, bet.Home).void = true
+			x.accept(Node{Name: "z", Hotkey: "Z"}, submission("1", "g", bet.Home, 5))
+		}, wants{"registered-only": 1}},
+		{"paid after its slot was lost", func(x *history) {
+			x.slot("Z")
+			x.days(1)
+			x.slot("")
+			x.days(1)
+			x.earned["Z"] = 7
+		}, wants{"deregistered-earns-nothing": 1}},
+		{"scored after its slot was lost", func(x *history) {
+			x.slot("Z")
+			x.days(1)
+			x.slot("")
+			x.days(3)
+			x.write(func(b *storeBatch) {
+				ledger.Scores.Put(b, ledger.DayKey{Day: bet.DayOf(x.at) - 1, Hotkey: "Z"}, &ledger.Score{Weight: 0.1})
+			})
+		}, wants{"deregistered-earns-nothing": 1, "scores-sane": 1}}, // and the day shares out too much
+		{"a component that is no number", func(x *history) {
+			x.days(1)
+			d := bet.DayOf(x.at)
+			x.alter = func(k ledger.DayKey, row *ledger.Score) {
+				if k == (ledger.DayKey{Day: d, Hotkey: "A"}) {
+					row.Composite = math.NaN()
+				}
+			}
+		}, wants{"scores-sane": 1}},
+		{"shares that are more than there is", func(x *history) {
+			x.days(1)
+			d := bet.DayOf(x.at)
+			x.alter = func(k ledger.DayKey, row *ledger.Score) {
+				if k == (ledger.DayKey{Day: d, Hotkey: "A"}) {
+					row.Weight /= 2
+				}
+			}
+		}, wants{"scores-sane": 1}},
+		{"too many sessions", func(x *history) {
+			x.set.Figures(x.at, theValidator, []Figure{{"sessions", 513, 512}})
+		}, wants{"within-bounds": 1}},
+		{"no welcome after a restart", func(x *history) {
+			x.say(theValidator, a, wire.Message{Kind: wire.HeartbeatAck})
+			x.reopened()
+			x.say(a, theValidator, wire.Message{Kind: wire.Auth})
+			x.pass(11 * time.Minute)
+			x.say(a, theValidator, wire.Message{Kind: wire.Auth})
+			x.say(theValidator, a, wire.Message{Kind: wire.Welcome})
+		}, wants{"recovery-time": 1}},
+		{"never a welcome after a restart", func(x *history) {
+			x.say(theValidator, a, wire.Message{Kind: wire.HeartbeatAck})
+			x.reopened()
+			x.say(a, theValidator, wire.Message{Kind: wire.Auth})
+			x.pass(11 * time.Minute)
+			x.audit()
+		}, wants{"recovery-time": 1}},
 
 		{"time goes back", func(x *history) {
 			x.set.Event(x.at, "v")
@@ -435,6 +571,49 @@ func TestPlantedWeights(t *testing.T) {
 			x.pass(time.Minute)
 			x.weights(chain.Weights{}, commit)
 		}, rate},
+		{"no set on disk", func(x *history) {
+			x.unplanned = true
+			x.weights(goodWeights)
+		}, map[string]uint64{"weights-after-intent": 1}},
+		{"another set on disk", func(x *history) {
+			x.weights(chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{65535}})
+			row := ledger.WeightSet{Weights: goodWeights, Phase: ledger.Planned, Fallback: true}
+			x.became(row)
+			x.pass(time.Hour)
+			x.unplanned = true
+			x.weights(chain.Weights{UIDs: []chain.UID{2}, Values: []uint16{65535}})
+		}, map[string]uint64{"weights-after-intent": 1}},
+		{"sent again, the first believed lost", func(x *history) {
+			x.weights(goodWeights)
+			x.became(ledger.WeightSet{Weights: goodWeights, Phase: ledger.Refused, Fallback: true})
+			x.pass(time.Hour)
+			x.weights(chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{65535}})
+		}, map[string]uint64{"one-vote-at-a-time": 1}},
+		{"sent again, the first of unknown fate", func(x *history) {
+			x.weights(goodWeights)
+			x.became(ledger.WeightSet{Weights: goodWeights, Phase: ledger.Planned, Fallback: true})
+			x.pass(time.Hour)
+			x.weights(goodWeights)
+		}, map[string]uint64{"one-vote-at-a-time": 1}},
+		{"to one who never bet", func(x *history) {
+			x.fallback = false
+			x.score()
+			x.weights(dayWeights)
+		}, map[string]uint64{"idle-earns-nothing": 2}},
+		{"to one who took over a slot", func(x *history) {
+			x.days(2)
+			x.slot("C")
+			x.fallback = false
+			x.days(1)
+			x.accept(Node{Name: "c", Hotkey: "C"}, submission("1", x.order[2], bet.Home, 5))
+			x.weights(chain.Weights{UIDs: []chain.UID{1, 3}, Values: []uint16{65535, 2}})
+		}, map[string]uint64{"new-owner-inherits-nothing": 1, "no-late-acceptance": 1}},
+		{"not by the scores", func(x *history) {
+			x.fallback = false
+			x.day = 1
+			x.days(1)
+			x.weights(chain.Weights{UIDs: []chain.UID{1, 2}, Values: []uint16{65535, 65535}})
+		}, map[string]uint64{"weights-from-scores": 1}},
 		{"registered anew", func(x *history) {
 			x.weights(goodWeights)
 			x.pass(time.Minute)
@@ -445,6 +624,8 @@ func TestPlantedWeights(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			x := newHistory(t)
+			x.audit()
+			x.fallback = true // who has scored what is not looked at
 			x.weights(goodWeights)
 			x.pass(time.Hour)
 			test.do(x)

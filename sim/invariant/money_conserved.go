@@ -7,7 +7,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var moneyDoc = Doc{"money-conserved", "Settlement neither makes nor loses money: what was wagered is what was won, lost, pushed or is open; a winner is paid wager times odds, rounded half to even, and nobody else is paid; a day's budget row is the sum of the day's wagers."}
+var moneyDoc = Doc{"money-conserved", "Settlement neither makes nor loses money: what was wagered is what was won, lost, pushed or is open; a winner is paid wager times odds, rounded half to even, and nobody else is paid."}
 
 type moneyConserved struct{ rule }
 
@@ -23,14 +23,6 @@ func (r *moneyConserved) payout(at time.Time, v *validator, e *entry, row *ledge
 	}
 	if row.Payout != want {
 		r.violate(at, "%s is %s and pays %s, not %s", e.who(v), row.State, row.Payout, want)
-	}
-}
-
-// day compares the budget row with the rows it sums.
-func (r *moneyConserved) day(at time.Time, v *validator, o *owner, b *dayBook, rows, budget bet.Cents) {
-	if r.judge() && rows != budget && !b.unequal {
-		b.unequal = true
-		r.violate(at, "%s of %s at %s: the day's rows wager %s, the budget says %s", b.day, o.hotkey, v.name, rows, budget)
 	}
 }
 

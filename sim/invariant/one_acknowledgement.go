@@ -8,7 +8,7 @@ import (
 	"bettensor/node/wire"
 )
 
-var ackDoc = Doc{"one-acknowledgement", "Under one id of a hotkey only one content is ever acknowledged, not more often than it was submitted; an accepted prediction is never refused afterwards, and one refused for what it says is never accepted."}
+var ackDoc = Doc{"one-acknowledgement", "Under one id of a hotkey only one content is ever acknowledged, not more often than it was submitted; an accepted prediction is never refused afterwards, nor as a conflict with itself."}
 
 // oneAcknowledgement follows the verdicts on each id. Verdicts are ordered by
 // the validator's own time in them, because frames may overtake each other on
@@ -28,8 +28,6 @@ func (r *oneAcknowledgement) acknowledged(at time.Time, v *validator, h chain.Ho
 	switch {
 	case !judged:
 		e.overdone = true
-	case e.refused != "" && len(e.variants) == 1:
-		r.violate(at, "%s was refused as %s and is acknowledged", e.who(v), e.refused)
 	default:
 		r.count(at, v, e)
 	}
@@ -60,17 +58,5 @@ func (r *oneAcknowledgement) refused(at time.Time, v *validator, e *entry, code 
 		}
 	case e.acks > 0 && decided.UnixNano() > e.ackedAt:
 		r.violate(at, "%s is refused as %s after it was acknowledged", e.who(v), code)
-	case lasting(code):
-		e.refused = code
 	}
-}
-
-// lasting tells whether a refusal is about what the submission says and about
-// nothing that can change.
-func lasting(c bet.Code) bool {
-	switch c {
-	case bet.MissingData, bet.MalformedText, bet.InvalidWager, bet.NotFinite, bet.MissingOdds, bet.InvalidOdds, bet.OddsTooLow, bet.InvalidConfidence:
-		return true
-	}
-	return false
 }

@@ -1,0 +1,24 @@
+package invariant
+
+import (
+	"time"
+
+	"bettensor/node/chain"
+)
+
+var idleDoc = Doc{"idle-earns-nothing", "A round gives no weight, beyond the least that fills a vector up, to a slot whose holder has never had a prediction accepted."}
+
+// idleEarnsNothing goes by our own books of what was accepted.
+type idleEarnsNothing struct{ rule }
+
+func (r *idleEarnsNothing) judgeVote(at time.Time, v *validator, w *vote) {
+	if w.row.Fallback {
+		return // what somebody earned earlier is set again, or the owner's slot
+	}
+	w.each(func(uid chain.UID, value uint16) {
+		h, _ := w.holder(uid)
+		if o := v.owners[h]; r.judge() && (o == nil || !o.accepted) {
+			r.violate(at, "%s gives slot %d a weight of %d, and %s has had no prediction accepted", v.name, uid, value, h)
+		}
+	})
+}

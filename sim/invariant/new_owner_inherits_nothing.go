@@ -1,0 +1,34 @@
+package invariant
+
+import (
+	"time"
+
+	"bettensor/node/chain"
+)
+
+var heirDoc = Doc{"new-owner-inherits-nothing", "A slot that has changed hands is paid by what its new owner has scored: nothing of the old owner's, neither from a round nor from weights that are set again."}
+
+type newOwnerInheritsNothing struct{ rule }
+
+func (r *newOwnerInheritsNothing) judgeVote(s *Set, at time.Time, v *validator, w *vote) {
+	blockTime := s.facts.BlockTime
+	if blockTime == 0 {
+		blockTime = chain.BlockTime
+	}
+	lag := chain.Block(s.facts.Lag / blockTime)
+	w.each(func(uid chain.UID, value uint16) {
+		h, since := w.holder(uid)
+		if since == 0 || since+lag > w.meta.Block || !r.judge() {
+			return // theirs from the beginning, or too new to be known
+		}
+		if w.row.Fallback {
+			if since > v.standing.block && v.standing.block > 0 {
+				r.violate(at, "%s sets again what stood before block %d, and slot %d, then another's, is %s's since block %d", v.name, v.standing.block, uid, h, since)
+			}
+			return
+		}
+		if w.shares[0][h] == 0 && w.shares[1][h] == 0 {
+			r.violate(at, "%s gives slot %d a weight of %d; %s holds it since block %d and has scored nothing", v.name, uid, value, h, since)
+		}
+	})
+}
