@@ -7,8 +7,8 @@ import "github.com/cespare/xxhash/v2"
 type explorer struct {
 	on    bool
 	seed  uint64
-	cause uint64 // lane of the event being handled, 0 outside of one
-	roots uint64 // world events that nothing caused
+	cause uint64           // lane of the event being handled, 0 outside of one
+	roots map[int64]uint64 // world events that nothing caused, by instant
 }
 
 // Explore permutes, from now on and by the world's seed, the order of what falls
@@ -18,7 +18,9 @@ type explorer struct {
 // world event is on the lane of what caused it, the loop or the world event that
 // was being handled when it was pushed. Within a lane the order is that of the
 // pushes.
-func (w *World) Explore() { w.order.on, w.order.seed = true, w.seed }
+func (w *World) Explore() {
+	w.order = explorer{on: true, seed: w.seed, roots: map[int64]uint64{}}
+}
 
 // Lane makes a lane of names: those whose order among themselves counts.
 func Lane(path ...string) uint64 {
@@ -65,8 +67,8 @@ func (w *World) pushWorld(at int64, ev Event) {
 	}
 	lane := x.cause
 	if lane == 0 {
-		x.roots++
-		lane = mix(x.roots, 1)
+		x.roots[at]++
+		lane = mix(uint64(at), x.roots[at])
 	}
 	w.q.push(at, x.draw(at, lane), caused{ev, w, lane})
 }
