@@ -146,6 +146,11 @@ type quietEnd struct {
 // validator while something was under way to its disk.
 func quietRun(t testing.TB, c Config, disturb func(*World)) (end quietEnd, busy int) {
 	t.Helper()
+	return quietRunFor(t, c, quietLength, disturb)
+}
+
+func quietRunFor(t testing.TB, c Config, length time.Duration, disturb func(*World)) (end quietEnd, busy int) {
+	t.Helper()
 	w := newSkeleton(t, c)
 	w.OnInput = func(h *Host) {
 		if h.IsValidator() && h.Unsynced() > 0 {
@@ -155,7 +160,7 @@ func quietRun(t testing.TB, c Config, disturb func(*World)) (end quietEnd, busy 
 	if disturb != nil {
 		disturb(w)
 	}
-	w.Run(quietStart.Add(quietLength))
+	w.Run(quietStart.Add(length))
 	w.OnInput = nil
 	end.Books = booksOf(t, w)
 	s, err := w.Hosts[0].disk.open()
