@@ -178,6 +178,7 @@ func (s *subscription[E]) metered(e *E) {
 
 func (s *subscription[E]) invoke(e *E) {
 	defer s.rescue()
+	s.scope.Enter()
 	s.handle(e)
 }
 

@@ -34,12 +34,14 @@ type held struct {
 // guarded gives a service what a connection did.
 func (h *held) guarded(e *wire.Event) {
 	defer h.scope.Recover()
+	h.scope.Enter()
 	h.receive(e)
 }
 
 // told tells a service what is durable.
 func (h *held) told(upTo store.Seq) {
 	defer h.scope.Recover()
+	h.scope.Enter()
 	h.durable(upTo)
 }
 

@@ -140,6 +140,7 @@ func (p *parcel[E]) Fire() {
 
 func (in *Inbox[E]) invoke(e *E) {
 	defer in.scope.Recover()
+	in.scope.Enter()
 	in.handle(e)
 }
 

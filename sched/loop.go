@@ -79,6 +79,7 @@ type Loop struct {
 	onPanic func(Panic)
 	onTask  func(TaskEvent)
 	tasks   []*Task
+	scopes  map[string]*Scope // the latest of each name
 	streams map[string]*rand.Rand
 	drops   uint64
 
@@ -90,7 +91,7 @@ type Loop struct {
 func newLoop(name, incarnation string, seed uint64, drv driver) *Loop {
 	// Two loops that see the same must not be taken for each other.
 	hash := xxhash.Sum64String(name + "\x00" + incarnation)
-	return &Loop{name: name, lane: Lane(name), incarnation: incarnation, seed: seed, drv: drv, pace: 1, hash: hash, settled: hash, streams: map[string]*rand.Rand{},
+	return &Loop{name: name, lane: Lane(name), incarnation: incarnation, seed: seed, drv: drv, pace: 1, hash: hash, settled: hash, streams: map[string]*rand.Rand{}, scopes: map[string]*Scope{},
 		onPanic: func(p Panic) { panic(fmt.Sprintf("%v\n%s", p.Error(), p.Stack)) }}
 }
 
@@ -280,13 +281,28 @@ type Scope struct {
 	loop    *Loop
 	name    string
 	closed  bool
+	doom    error // what the next call into the service panics with
 	cancels []func()
 	slices  uint32 // source of deferred slices
 }
 
 // Scope opens a service's hold on the loop.
 func (l *Loop) Scope(name string) *Scope {
-	return &Scope{loop: l, name: name, slices: l.source(name + "/slice")}
+	s := &Scope{loop: l, name: name, slices: l.source(name + "/slice")}
+	l.scopes[name] = s
+	return s
+}
+
+// Doom makes the next call into a service panic with err, as a mistake in its
+// handler would: the call is lost, and OnPanic is told. It is how a simulated
+// world injects one. False: no such service is on the loop now.
+func (l *Loop) Doom(service string, err error) bool {
+	s := l.scopes[service]
+	if s == nil || s.closed {
+		return false
+	}
+	s.doom = err
+	return true
 }
 
 // Loop is the loop held.
@@ -341,8 +357,18 @@ func (s *Scope) Panicked(v any) {
 	s.loop.onPanic(Panic{Scope: s, Value: v, Stack: string(debug.Stack())})
 }
 
+// Enter must be called at the begin of every call into the service, behind the
+// deferred Recover.
+func (s *Scope) Enter() {
+	if err := s.doom; err != nil {
+		s.doom = nil
+		panic(err)
+	}
+}
+
 func (s *Scope) call(f func()) {
 	defer s.Recover()
+	s.Enter()
 	f()
 }
 

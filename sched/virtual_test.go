@@ -421,3 +421,42 @@ func TestStreamsAreIndependent(t *testing.T) {
 		t.Error("asking again for a stream began it anew")
 	}
 }
+
+// A service that is doomed panics at the next call into it, whatever that is, and
+// once.
+func TestDoomedServicePanicsOnce(t *testing.T) {
+	boom := errors.New("boom")
+	for name, enter := range map[string]func(w *World, s *Scope, count func()){
+		"timer": func(_ *World, s *Scope, count func()) {
+			for i := range 2 {
+				s.Timer("t", count).Arm(time.Duration(i+1) * time.Second)
+			}
+		},
+		"inbox": func(_ *World, s *Scope, count func()) {
+			in := NewInbox(s, "in", 2, number, func(*int64) { count() })
+			in.Offer(1)
+			in.Offer(2)
+		},
+		"slice": func(_ *World, s *Scope, count func()) {
+			for range 2 {
+				s.Defer(func() bool { count(); return false })
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, l := virtualLoop(t)
+			var panics []Panic
+			l.OnPanic(func(p Panic) { panics = append(panics, p) })
+			s, calls := l.Scope("s"), 0
+			same(t, "a service that is not there", l.Doom("other", boom), false)
+			enter(w, s, func() { calls++ })
+			same(t, "doomed", l.Doom("s", boom), true)
+			w.Run(start.Add(time.Minute))
+			if calls != 1 || len(panics) != 1 || panics[0].Value != boom || panics[0].Scope != s {
+				t.Errorf("%d calls went through, panics %v", calls, panics)
+			}
+			s.Close()
+			same(t, "a service that was detached", l.Doom("s", boom), false)
+		})
+	}
+}

@@ -96,6 +96,7 @@ func (d *disk) unsynced() int { return len(d.held) }
 // Submit takes a batch; its group is written when the disk is free.
 func (d *disk) Submit(seq store.Seq, b *store.Batch) {
 	d.held = append(d.held, heldBatch{seq, b})
+	d.host.committed()
 	if d.inTake == 0 && !d.stuck {
 		d.begin()
 	}
@@ -119,14 +120,17 @@ func (d *disk) begin() {
 }
 
 func (d *disk) finish() {
-	fate, by := d.host.world.fate(d.host, PortStore)
+	if d.stalled() {
+		return
+	}
+	fate, by := d.storeFate()
 	if fate == Lost {
 		d.stuck = true
 		return
 	}
 	if fate == Failed {
 		d.stuck = true
-		d.report(store.Event{From: d.held[0].seq, Err: fmt.Errorf("%w: %w", store.ErrUnknown, by.injected("write failed"))})
+		d.report(store.Event{From: d.held[0].seq, Err: failed(by)})
 		return
 	}
 	last, err := d.apply(d.inTake)
@@ -138,7 +142,7 @@ func (d *disk) finish() {
 	d.inTake = 0
 	if fate == AppliedFailed {
 		d.stuck = true
-		d.report(store.Event{From: last, Err: fmt.Errorf("%w: %w", store.ErrUnknown, by.injected("write failed"))})
+		d.report(store.Event{From: last, Err: failed(by)})
 		return
 	}
 	switch fate {

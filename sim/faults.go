@@ -12,13 +12,30 @@ import (
 )
 
 // active is a fault's window while it lasts, on one host. What a family of kinds
-// does there is in a file of its own: process_faults.go, network_faults.go,
-// chain_faults.go, feed_faults.go, store_faults.go.
+// does there is in a file of its own: process_faults.go, clock_faults.go,
+// network_faults.go, chain_faults.go, feed_faults.go, store_faults.go.
 type active struct {
 	f   *fault.Fault
 	id  string // fault.Window.ID, as injected errors and traces show it
 	h   *Host
 	rng *rand.Rand // of this window on this host: its draws shift nobody else's
+
+	began, until time.Time
+	over         bool
+
+	others []*Host // network.partition: whom it is cut off from, nil for everyone
+	cut    bool    // network.flapping: connections are refused at the moment
+	count  int     // process.crash_at_commit: commits so far
+	spent  int64   // store.full: bytes written
+}
+
+// repeat does something now, and again every so often until the window ends.
+func (a *active) repeat(every time.Duration, do func()) {
+	if a.over {
+		return
+	}
+	do()
+	a.h.world.Sched.After(every, sched.Func(func() { a.repeat(every, do) }))
 }
 
 // injected is an error that the window makes, text saying what failed. A nil
@@ -36,12 +53,16 @@ func (a *active) begin() {
 	switch a.f.Family() {
 	case "process":
 		a.beginProcess()
+	case "clock":
+		a.h.setClock()
 	case "network", "miner":
 		a.beginNetwork()
 	case "chain":
 		a.beginChain()
 	case "feed":
 		a.beginFeed()
+	case "store":
+		a.beginStore()
 	}
 }
 
@@ -50,6 +71,10 @@ func (a *active) end() {
 	switch a.f.Family() {
 	case "process":
 		a.endProcess()
+	case "clock":
+		a.h.setClock()
+	case "store":
+		a.endStore()
 	case "network", "miner":
 		a.endNetwork()
 	case "chain":
@@ -72,11 +97,15 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 		if len(hosts) == 0 {
 			return fmt.Errorf("fault %s: nobody is %q", f.Name, f.Target)
 		}
+		others, err := w.others(f)
+		if err != nil {
+			return err
+		}
 		plan := sched.NewStream(w.cfg.Seed, f.Stream(), "windows")
 		open := func(win fault.Window) {
 			var hit []*active
 			for _, h := range w.hitBy(win, hosts, f.Params.Share) {
-				hit = append(hit, &active{f: f, id: win.ID(f), h: h, rng: sched.NewStream(win.Draw, h.Name)})
+				hit = append(hit, &active{f: f, id: win.ID(f), h: h, rng: sched.NewStream(win.Draw, h.Name), others: others})
 			}
 			w.Sched.Push(w.cfg.Start.Add(win.Start), sched.Func(func() { w.beginFault(hit, win.End-win.Start) }))
 			w.Sched.Push(w.cfg.Start.Add(win.End), sched.Func(func() { w.endFault(hit) }))
@@ -117,6 +146,22 @@ func (w *World) hitBy(win fault.Window, target []*Host, share float64) []*Host {
 		}
 	}
 	return hosts
+}
+
+// others are whom a partition cuts its target off from, nil for everyone.
+func (w *World) others(f *fault.Fault) ([]*Host, error) {
+	if f.Params.Between == "" || f.Params.Between == "all" {
+		return nil, nil
+	}
+	t, err := fault.ParseTarget(f.Params.Between)
+	if err != nil {
+		return nil, fmt.Errorf("fault %s: between %q: %w", f.Name, f.Params.Between, err)
+	}
+	hosts := w.targets(t)
+	if len(hosts) == 0 {
+		return nil, fmt.Errorf("fault %s: between: nobody is %q", f.Name, f.Params.Between)
+	}
+	return hosts, nil
 }
 
 // lasting is how long a fault's windows are together, at most, in a run of a
@@ -226,6 +271,7 @@ func (w *World) beginFault(hit []*active, length time.Duration) {
 	for _, a := range hit {
 		w.trace("fault", a.f.What, map[string]any{"fault": a.id, "node": a.h.Name, "for": length.String()})
 		a.h.active = append(a.h.active, a)
+		a.began, a.until = w.now(), w.now().Add(length)
 		a.begin()
 	}
 }
@@ -236,7 +282,7 @@ func (w *World) endFault(hit []*active) {
 		if i < 0 {
 			continue
 		}
-		a.h.active = slices.Delete(a.h.active, i, i+1)
+		a.h.active, a.over = slices.Delete(a.h.active, i, i+1), true
 		w.trace("fault_end", a.f.What, map[string]any{"fault": a.id, "node": a.h.Name})
 		a.end()
 	}
@@ -253,25 +299,38 @@ func (h *Host) suffers(what string) *active {
 }
 
 // strikes returns the first active fault of a kind that hits the request, frame
-// or commit at hand, of which each window hits its rate.
+// or commit at hand.
 func (h *Host) strikes(what string) *active {
 	for _, a := range h.active {
-		if a.f.What == what && (a.f.Params.Rate >= 1 || a.rng.Float64() < a.f.Params.Rate) {
+		if a.f.What == what && a.hits() {
 			return a
 		}
 	}
 	return nil
 }
 
+// hits draws whether the request, frame or commit at hand is one of the rate that
+// the window hits: all, where the kind has no rate.
+func (a *active) hits() bool {
+	r := a.f.Params.Rate
+	return r == 0 || r >= 1 || a.rng.Float64() < r
+}
+
 // faultDelay is what faults of a kind add to each message or commit.
 func (h *Host) faultDelay(what string) (d time.Duration) {
 	for _, a := range h.active {
-		if a.f.What == what {
-			d += a.f.Params.Delay
-			if a.f.Params.Jitter > 0 {
-				d += time.Duration(a.rng.Int64N(int64(a.f.Params.Jitter) + 1))
-			}
+		if a.f.What == what && a.hits() {
+			d += a.delay()
 		}
+	}
+	return d
+}
+
+// delay draws one delay with its jitter.
+func (a *active) delay() time.Duration {
+	d := a.f.Params.Delay
+	if j := a.f.Params.Jitter; j > 0 {
+		d += time.Duration(a.rng.Int64N(int64(j) + 1))
 	}
 	return d
 }

@@ -396,14 +396,14 @@ func TestOverlappingWindows(t *testing.T) {
 	if l := h.faultLoss(); l != 0.75 {
 		t.Errorf("loss %v", l)
 	}
-	if !h.partitioned("in") || !h.partitioned("out") {
+	if !h.partitioned("in", nil) || !h.partitioned("out", nil) {
 		t.Error("two cuts of one direction each are not one of both")
 	}
 	n, other := network{}, &Host{}
 	if h.active = h.active[:5]; n.separated(h, other) || !n.separated(other, h) {
 		t.Error("who hears nothing is not heard, or hears")
 	}
-	if !h.partitioned("in") || h.partitioned("out") {
+	if !h.partitioned("in", nil) || h.partitioned("out", nil) {
 		t.Error("a cut of one direction is one of both")
 	}
 }

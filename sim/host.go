@@ -42,6 +42,7 @@ type Host struct {
 	ends        map[wire.Conn]*end // of its connections
 	down        int                // crashes by faults that are not over: start does nothing
 	active      []*active
+	reader      through // where a fault makes it a slow reader
 }
 
 func (w *World) addHost(name, kind string) (*Host, error) {
@@ -68,6 +69,10 @@ func (h *Host) Up() bool { return h.Loop != nil }
 func (h *Host) start() {
 	if h.Up() || h.down > 0 {
 		return
+	}
+	if a := h.suffers("store.read_only"); a != nil {
+		h.world.trace("host", "store_unopened", map[string]any{"node": h.Name, "err": failed(a).Error()})
+		return // the end of the window starts it
 	}
 	w := h.world
 	if h.hostile() {
@@ -128,15 +133,13 @@ func (h *Host) newLoop() *sched.Loop {
 	}
 	h.incarnation++
 	l.SetTracer(w.tracer)
-	if w.OnInput != nil || w.OnEvent != nil {
-		l.OnInput(func(l *sched.Loop) {
-			if w.OnEvent != nil {
-				w.OnEvent(l)
-			}
-			if w.OnInput != nil {
-				w.OnInput(h)
-			}
-		})
+	h.Loop = l
+	h.hook()
+	if ahead, gain := h.clock(); ahead != 0 || gain != 0 {
+		w.Sched.SetClock(l, ahead, gain)
+	}
+	if a := h.suffers("process.pause"); a != nil {
+		h.hold(a.until)
 	}
 	return l
 }

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -41,6 +42,10 @@ type Network struct {
 // stalledFrames is what a send buffer holds while nothing passes.
 const stalledFrames = 1024
 
+// sendBuffer is how many bytes wait for a narrow link before the sender gives its
+// peer up: what a kernel takes, a sixteenth of what the live edge queues.
+const sendBuffer = 256 << 10
+
 // maxRetransmits breaks a connection, as a kernel gives up on a peer.
 const maxRetransmits = 8
 
@@ -72,9 +77,10 @@ type end struct {
 	arrives     time.Time // of the last frame sent from here: order is kept
 	stalled     [][]byte  // held up by a partition
 	rng         *rand.Rand
-	lane        uint64    // of what arrives here: a stream keeps its order
-	proved      bool      // inbound, of a peer that has authenticated
-	free        time.Time // when the last frame has left, where bandwidth is limited
+	lane        uint64  // of what arrives here: a stream keeps its order
+	proved      bool    // inbound, of a peer that has authenticated
+	line        through // where bandwidth is limited
+	gone        bool    // half open: nothing passes, and nobody is told
 }
 
 func newNetwork(w *World) *network {
@@ -129,25 +135,31 @@ func (n *network) delay(e *end) time.Duration {
 	return d
 }
 
-// leaving is how long a frame waits for those before it, and takes to leave.
-func (n *network) leaving(e *end, size int) time.Duration {
-	b := n.w.cfg.Network.Bandwidth
-	if b <= 0 {
-		return 0
+// leaving is how long a frame waits for those before it, and takes to leave. It is
+// false where the sender holds too many back already.
+func (n *network) leaving(from, to *end, size int) (time.Duration, bool) {
+	b, reader := n.w.cfg.Network.Bandwidth, int64(0)
+	if len(from.host.active)+len(to.host.active) > 0 {
+		if x := narrowest("network.bandwidth", from.host, to.host); x > 0 && (b <= 0 || x < b) {
+			b = x
+		}
+		reader = narrowest("network.slow_reader", to.host)
 	}
-	now := n.w.now()
-	if e.free.Before(now) {
-		e.free = now
+	var left, read time.Duration
+	fits := true
+	if b > 0 {
+		left, fits = from.line.take(size, b, n.w.now())
 	}
-	e.free = e.free.Add(time.Duration(float64(size) / float64(b) * float64(time.Second)))
-	return e.free.Sub(now)
+	if reader > 0 && fits {
+		read, fits = to.host.reader.take(size, reader, n.w.now().Add(left))
+	}
+	return left + read, fits
 }
 
 // separated says whether what a sends cannot reach b.
-func (n *network) separated(a, b *Host) bool { return a.partitioned("out") || b.partitioned("in") }
-
-// refusing says whether no new connection of a host stands.
-func (n *network) refusing(h *Host) bool { return h.suffers("miner.disconnect") != nil }
+func (n *network) separated(a, b *Host) bool {
+	return a.partitioned("out", b) || b.partitioned("in", a)
+}
 
 // tell gives an event to an end's node after a delay.
 func (n *network) tell(to *end, after time.Duration, ev *wire.Event) {
@@ -222,6 +234,9 @@ func (t *transport) Send(c wire.Conn, frame []byte) {
 
 func (n *network) send(from *end, frame []byte) {
 	to := from.peer
+	if from.gone {
+		return
+	}
 	if n.separated(from.host, to.host) {
 		// A stream keeps what it could not deliver, up to the kernel's buffer.
 		if len(from.stalled) < stalledFrames {
@@ -236,12 +251,22 @@ func (n *network) send(from *end, frame []byte) {
 		return
 	}
 	fate, _ := n.w.fate(from.host, PortFrame)
-	delay := n.delay(from) + n.leaving(from, len(frame))
-	if len(from.host.active)+len(to.host.active) > 0 {
+	left, fits := n.leaving(from, to, len(frame))
+	if !fits {
+		n.breakEnd(from, n.delay(from), "send buffer full")
+		return
+	}
+	delay := n.delay(from) + left
+	faulty := len(from.host.active)+len(to.host.active) > 0
+	if faulty {
 		delay += from.host.faultDelay("network.delay") + to.host.faultDelay("network.delay")
 	}
 	loss := n.w.cfg.Network.Loss
-	if len(from.host.active)+len(to.host.active) > 0 {
+	if faulty {
+		if a := struck(from.host, to.host, "network.truncation"); a != nil {
+			n.breakEnd(from, delay, a.injected("connection reset in the middle of a frame").Error())
+			return
+		}
 		loss = 1 - (1-loss)*(1-from.host.faultLoss())*(1-to.host.faultLoss())
 	}
 	if loss > 0 {
@@ -268,14 +293,31 @@ func (n *network) send(from *end, frame []byte) {
 	for _, e := range n.ears {
 		e.overheard(from.host, to.host, ev)
 	}
-	if late := n.w.cfg.Network.Reordering; late > 0 && from.rng.Float64() < late {
-		extra := time.Duration(from.rng.Int64N(int64(2*n.w.cfg.Network.Latency) + 1))
-		n.overtaken(to, delay+extra, ev)
-	} else {
-		n.tell(to, delay, ev)
+	var late *active
+	doubled := fate == Doubled
+	if faulty {
+		if f := corrupted(from.host, to.host, frame); !bytes.Equal(f, frame) {
+			ev = n.open(f)
+		}
+		late = struck(from.host, to.host, "network.reordering")
+		doubled = struck(from.host, to.host, "network.duplication") != nil || doubled
 	}
-	if d := n.w.cfg.Network.Duplication; fate == Doubled || d > 0 && from.rng.Float64() < d {
+	n.deliver(from, delay, ev, late)
+	if d := n.w.cfg.Network.Duplication; doubled || d > 0 && from.rng.Float64() < d {
 		n.tell(to, n.delay(from), ev)
+	}
+}
+
+// deliver brings a frame to the other end: in its order, or so late that others
+// overtake it.
+func (n *network) deliver(from *end, delay time.Duration, ev *wire.Event, late *active) {
+	switch r := n.w.cfg.Network.Reordering; {
+	case r > 0 && from.rng.Float64() < r:
+		n.overtaken(from.peer, delay+time.Duration(from.rng.Int64N(int64(2*n.w.cfg.Network.Latency)+1)), ev)
+	case late != nil:
+		n.overtaken(from.peer, delay+late.delay(), ev)
+	default:
+		n.tell(from.peer, delay, ev)
 	}
 }
 
@@ -321,7 +363,7 @@ func (t *transport) Close(c wire.Conn, _ int, reason string) {
 	delete(t.host.ends, c)
 	e.open = false
 	n.tell(e, 0, &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
-	if p := e.peer; p != nil && p.open && !n.separated(t.host, p.host) {
+	if p := e.peer; p != nil && p.open && !e.gone && !n.separated(t.host, p.host) {
 		p.open = false
 		delete(p.host.ends, p.id)
 		n.tell(p, n.delay(e), &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
@@ -354,7 +396,7 @@ func (n *network) breakEnd(e *end, after time.Duration, reason string) {
 	}
 	e.open = false
 	n.tell(e, after, &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
-	if p := e.peer; p.open && !n.separated(e.host, p.host) {
+	if p := e.peer; p.open && !e.gone && !n.separated(e.host, p.host) {
 		p.open = false
 		delete(p.host.ends, p.id)
 		n.tell(p, after+n.delay(e), &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})

@@ -1,10 +1,21 @@
 package sim
 
+import (
+	"bytes"
+	"slices"
+	"time"
+)
+
 // beginNetwork does what a fault of the network does at once.
 func (a *active) beginNetwork() {
+	n := a.h.world.net
 	switch a.f.What {
-	case "miner.disconnect":
-		a.h.world.net.breakAll(a.h, a.injected("connection reset").Error())
+	case "miner.disconnect", "network.mass_disconnect":
+		n.breakAll(a.h, a.reset())
+	case "network.flapping":
+		a.repeat(a.f.Params.Period, a.flap)
+	case "network.half_open":
+		n.forget(a.h)
 	}
 }
 
@@ -12,6 +23,26 @@ func (a *active) endNetwork() {
 	switch a.f.What {
 	case "network.partition":
 		a.h.world.net.heal(a.h)
+	}
+}
+
+// reset is what the nodes at both ends are told of a connection that a fault
+// has broken.
+func (a *active) reset() string { return a.injected("connection reset").Error() }
+
+// flap cuts the connections and lets none stand for a while.
+func (a *active) flap() {
+	a.cut = true
+	a.h.world.net.breakAll(a.h, a.reset())
+	a.h.world.after(a.f.Params.Down, func() { a.cut = false })
+}
+
+// forget makes a host's connections go nowhere, and tells nobody.
+func (n *network) forget(h *Host) {
+	for _, id := range h.conns() {
+		if e := h.ends[id]; e.peer != nil {
+			e.gone, e.peer.gone = true, true
+		}
 	}
 }
 
@@ -26,13 +57,73 @@ func (h *Host) faultLoss() float64 {
 	return 1 - keep
 }
 
-// partitioned says whether a partition holds up what a host hears (in), or what
-// it says (out).
-func (h *Host) partitioned(direction string) bool {
+// partitioned says whether a partition holds up what a host hears (in) from
+// another, or what it says (out) to it.
+func (h *Host) partitioned(direction string, other *Host) bool {
 	for _, a := range h.active {
-		if a.f.What == "network.partition" && (a.f.Params.Direction == "both" || a.f.Params.Direction == direction) {
+		if a.f.What == "network.partition" && (a.f.Params.Direction == "both" || a.f.Params.Direction == direction) &&
+			(a.others == nil || slices.Contains(a.others, other)) {
 			return true
 		}
 	}
 	return false
+}
+
+// refusing says whether no new connection of a host stands.
+func (n *network) refusing(h *Host) bool {
+	for _, a := range h.active {
+		if a.f.What == "miner.disconnect" || a.f.What == "network.flapping" && a.cut {
+			return true
+		}
+	}
+	return false
+}
+
+// struck returns the fault of a kind that hits a frame between two hosts.
+func struck(from, to *Host, what string) *active {
+	if a := from.strikes(what); a != nil {
+		return a
+	}
+	return to.strikes(what)
+}
+
+// corrupted is a frame with one bit flipped, where a fault does that.
+func corrupted(from, to *Host, frame []byte) []byte {
+	a := struck(from, to, "network.corruption")
+	if a == nil || len(frame) == 0 {
+		return frame
+	}
+	frame = bytes.Clone(frame)
+	frame[a.rng.IntN(len(frame))] ^= 1 << a.rng.IntN(8)
+	return frame
+}
+
+// narrowest is the least bandwidth that faults of a kind leave, 0 for any.
+func narrowest(what string, hosts ...*Host) (b int64) {
+	for _, h := range hosts {
+		for _, a := range h.active {
+			if x := int64(a.f.Params.Bandwidth); a.f.What == what && (b == 0 || x < b) {
+				b = x
+			}
+		}
+	}
+	return b
+}
+
+// through is a narrow place: what leaves waits for what came before.
+type through struct{ free time.Time }
+
+// take puts so many bytes through, at so many a second, and returns how long that
+// takes from now on. It takes nothing and says so where more than sendBuffer would
+// wait.
+func (t *through) take(size int, perSecond int64, now time.Time) (time.Duration, bool) {
+	if t.free.Before(now) {
+		t.free = now
+	}
+	wait := t.free.Sub(now)
+	if wait.Seconds()*float64(perSecond) > sendBuffer {
+		return 0, false
+	}
+	t.free = t.free.Add(time.Duration(float64(size) / float64(perSecond) * float64(time.Second)))
+	return t.free.Sub(now), true
 }

@@ -276,6 +276,8 @@ func (w *World) trace(kind, name string, v any) {
 // Run turns the world up to an instant.
 func (w *World) Run(until time.Time) { w.Sched.Run(until) }
 
+func (w *World) after(d time.Duration, f func()) { w.Sched.After(d, sched.Func(f)) }
+
 func (w *World) now() time.Time { return w.Sched.Now() }
 
 // fate decides about one request of a host's port. It is asked for every frame:

@@ -4,7 +4,7 @@
 // carries them out, and nothing here knows how.
 //
 // Read fault.go for a fault and the windows it is active in, kind.go for what a
-// kind of fault is, process.go, network.go, chain.go, feed.go and store.go for the
+// kind of fault is, process.go, clock.go, network.go, chain.go, feed.go and store.go for the
 // closed set of things that can go wrong, target.go for whom they can hit.
 package fault
 
@@ -78,13 +78,34 @@ type Params struct {
 	Share float64 `key:"share" range:"0..1"`
 	// Rate is the share of requests, frames or commits that are hit, each drawn by
 	// itself.
-	Rate float64 `key:"rate" range:"0..1"`
+	Rate float64 `key:"rate" range:"0.000001..1"`
 
 	// Of processes.
 
 	// Unsynced is what a crash does to batches that were written and not yet
 	// durable: `random` loses a suffix of drawn length, `lose` all, `keep` none.
 	Unsynced string `key:"unsynced" enum:"random,lose,keep"`
+	// Nth commit, counted from the start of the window, at which the process ends;
+	// and again every so many.
+	Nth int `key:"nth" range:"1..1000000"`
+	// Period from one time to the next, within a window.
+	Period time.Duration `key:"period" range:"1s..1d"`
+	// Down is how long what was ended stays away: a process before it starts again,
+	// connections before new ones are taken.
+	Down time.Duration `key:"down" range:"0s..1d"`
+	// Cost is what each event takes of virtual time.
+	Cost time.Duration `key:"cost" range:"1us..1h"`
+	// Service whose handler panics, by its name in statistics. A node of a role
+	// without it is not hit.
+	Service string `key:"service" enum:"metagraph,games,communication,predictions,scoring,weights,database,status,poll,axon"`
+
+	// Of clocks.
+
+	// Ahead is how far the target's clock is ahead; below zero it is behind.
+	Ahead time.Duration `key:"ahead" range:"-1d..1d"`
+	// PPM is what the target's clock gains, in parts of a million; below zero it
+	// loses. A quartz is within 100.
+	PPM float64 `key:"ppm" range:"-100000..100000"`
 
 	// Of the network.
 
@@ -97,13 +118,23 @@ type Params struct {
 	// Direction of a cut, seen from the target: `both`, `in` (it hears nothing) or
 	// `out` (it is not heard).
 	Direction string `key:"direction" enum:"both,in,out"`
+	// Between names whom the target is cut off from.
+	Between string `key:"between" form:"target"`
+	// Bandwidth for each second, with a unit (`64kB`, `1MB`).
+	Bandwidth Bytes `key:"bandwidth" range:"1B..1TB"`
 
 	// Of the chain.
 
 	// Of the feed.
 
 	// Of the store.
+
+	// Free is what the disk has room for when the window begins.
+	Free Bytes `key:"free" range:"0B..1TB"`
 }
+
+// Bytes is an amount of data.
+type Bytes int64
 
 // Family is the part of the kind before the dot: what goes wrong.
 func (f *Fault) Family() string {

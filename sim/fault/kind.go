@@ -35,7 +35,7 @@ var (
 // kinds come in pairs where they can: *failed* means nothing was done, and
 // *unreported* means that it was done and the answer was lost, so that the
 // caller sees an unknown outcome. Each family has a file of its own.
-var kinds = slices.Concat(processKinds, networkKinds, chainKinds, feedKinds, storeKinds)
+var kinds = slices.Concat(processKinds, clockKinds, networkKinds, chainKinds, feedKinds, storeKinds)
 
 // Kinds lists everything that can go wrong, in the order of the documentation.
 // The slice is the caller's.

@@ -302,4 +302,4 @@ type Disabled struct {
 }
 
 // Bytes is an amount of data.
-type Bytes int64
+type Bytes = fault.Bytes
