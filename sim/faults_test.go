@@ -33,10 +33,11 @@ node: {weights_move: 0}
 // faultedRun is a run of it as the tests of faults look at it.
 type faultedRun struct {
 	*Result
-	w       *World
-	slowest time.Duration     // from the making of a prediction to its last confirmation
-	passed  [2]int            // frames from miners, and to them, in the window of the fault
-	lost    []ledger.Outgoing // predictions that nobody answered, by a minute before the end
+	w        *World
+	furthest time.Duration     // of the first validator's clock from the world's
+	slowest  time.Duration     // from the making of a prediction to its last confirmation
+	passed   [2]int            // frames from miners, and to them, in the window of the fault
+	lost     []ledger.Outgoing // predictions that nobody answered, by a minute before the end
 }
 
 // Of the windows in these tests.
@@ -77,6 +78,9 @@ func faulted(t testing.TB, faults string, sets ...string) *faultedRun {
 			}
 		}))
 		w.Mutate = func(from, to *Host, frame []byte) []byte {
+			if l := w.Hosts[0].Loop; l != nil {
+				r.furthest = max(r.furthest, w.Sched.Ahead(l).Abs())
+			}
 			if at := w.now().Sub(p.Start); at >= windowAt && at < windowAt+windowFor {
 				if from.IsValidator() {
 					r.passed[1]++
@@ -197,6 +201,76 @@ func TestEveryFaultBites(t *testing.T) {
 		}},
 		{"feed.outage", "", func(r *faultedRun) bool {
 			return r.failures("update_game_data") > 5 && r.slowest < time.Second
+		}},
+		{"process.crash_at_commit", "target: validators.v0, parameters: {nth: 20, down: 10s}", func(r *faultedRun) bool {
+			return r.Validators[0].Restarts > 1 && r.slowest > 10*time.Second && r.downs() == 0
+		}},
+		{"process.restart_loop", "target: validators.v0, parameters: {period: 10m}", func(r *faultedRun) bool {
+			return r.Validators[0].Restarts == 12 && r.downs() == 0
+		}},
+		{"process.pause", "target: validators.v0, for: 20m", func(r *faultedRun) bool {
+			return r.Restarts == 0 && r.passed[1] < base.passed[1] && r.slowest > 15*time.Minute
+		}},
+		{"process.slow", "target: validators.v0, parameters: {cost: 3s}", func(r *faultedRun) bool {
+			return r.Restarts == 0 && r.slowest > 3*time.Second && r.slowest < time.Hour
+		}},
+		{"process.panic", "target: validators.v0", func(r *faultedRun) bool {
+			return r.Restarts == 0 && r.topic("miner_connected") > base.topic("miner_connected")
+		}},
+		{"process.panic", "target: validators.v0, parameters: {service: predictions}", func(r *faultedRun) bool {
+			// It holds the books: the node is built again.
+			return r.Validators[0].Restarts == 1 && strings.Contains(r.w.Hosts[0].Downs[0], "injected by f#1: ")
+		}},
+		{"clock.skew", "target: validators.v0, parameters: {ahead: 2s}", func(r *faultedRun) bool {
+			return r.slowest < 10*time.Second && r.furthest == 2*time.Second
+		}},
+		{"clock.drift", "target: validators.v0", func(r *faultedRun) bool {
+			return r.slowest < 10*time.Second && r.furthest > 700*time.Millisecond && r.furthest <= 720*time.Millisecond
+		}},
+		{"clock.jump", "target: miners.busy, parameters: {ahead: -1h}", func(r *faultedRun) bool {
+			return r.slowest > time.Minute && r.topic("miner_disconnected") > base.topic("miner_disconnected")
+		}},
+		{"network.partition", "target: miners.busy, parameters: {between: validators.v0}", func(r *faultedRun) bool {
+			return r.passed[0] > 0 && r.passed[0] < base.passed[0]/2 && r.slowest > time.Hour
+		}},
+		{"network.duplication", "parameters: {rate: 0.5}", func(r *faultedRun) bool {
+			return r.passed[1] > base.passed[1]*3/2 && r.slowest < time.Second // a prediction that comes twice is confirmed twice
+		}},
+		{"network.reordering", "parameters: {rate: 0.5, delay: 9s, jitter: 0s}", func(r *faultedRun) bool {
+			return r.slowest > 9*time.Second && r.slowest < 10*time.Minute
+		}},
+		{"network.corruption", "parameters: {rate: 0.3}", func(r *faultedRun) bool {
+			return r.slowest > 2*time.Second
+		}},
+		{"network.truncation", "parameters: {rate: 0.1}", func(r *faultedRun) bool {
+			return r.topic("miner_disconnected") > base.topic("miner_disconnected")+10
+		}},
+		{"network.bandwidth", "parameters: {bandwidth: 200B}", func(r *faultedRun) bool {
+			return r.slowest > 2*time.Second
+		}},
+		{"network.slow_reader", "target: validators.v0, parameters: {bandwidth: 100B}", func(r *faultedRun) bool {
+			return r.slowest > 5*time.Second && r.passed[0] > 0
+		}},
+		{"network.half_open", "target: miners.busy, for: 1m", func(r *faultedRun) bool {
+			return r.topic("miner_disconnected") == base.topic("miner_disconnected")+6 && r.passed[1] < base.passed[1]
+		}},
+		{"network.flapping", "target: miners.busy, parameters: {period: 10m}", func(r *faultedRun) bool {
+			return r.topic("miner_disconnected") >= base.topic("miner_disconnected")+6*11
+		}},
+		{"network.mass_disconnect", "target: validators.v0", func(r *faultedRun) bool {
+			return r.topic("miner_disconnected") == base.topic("miner_disconnected")+8 && r.slowest < 10*time.Minute
+		}},
+		{"store.stall", "target: validators.v0, for: 10m", func(r *faultedRun) bool {
+			return r.downs() > 2 && r.slowest > 5*time.Minute && strings.Contains(r.w.Hosts[0].Downs[0], "no answer from the disk")
+		}},
+		{"store.full", "target: validators.v0, for: 10m", func(r *faultedRun) bool {
+			return r.downs() > 5 && strings.Contains(r.w.Hosts[0].Downs[0], "injected by f#1: no space left on device")
+		}},
+		{"store.read_only", "target: validators.v0, for: 10m", func(r *faultedRun) bool {
+			return r.downs() == 1 && r.slowest > 5*time.Minute && strings.Contains(r.w.Hosts[0].Downs[0], "injected by f#1: read-only file system")
+		}},
+		{"store.power_cut", "target: validators.v0", func(r *faultedRun) bool {
+			return r.Validators[0].Restarts == 1 && r.downs() == 0 && r.slowest > time.Hour
 		}},
 		{"store.slow", "parameters: {delay: 5s, jitter: 0s}", func(r *faultedRun) bool {
 			return r.slowest >= 5*time.Second && r.slowest < 15*time.Second && r.downs() == 0
@@ -400,6 +474,10 @@ func TestOverlappingWindows(t *testing.T) {
 		t.Error("two cuts of one direction each are not one of both")
 	}
 	n, other := network{}, &Host{}
+	h.active[4].others = []*Host{other}
+	if !h.partitioned("in", other) || h.partitioned("in", &Host{}) {
+		t.Error("a cut between two cuts off others, or does not cut")
+	}
 	if h.active = h.active[:5]; n.separated(h, other) || !n.separated(other, h) {
 		t.Error("who hears nothing is not heard, or hears")
 	}
