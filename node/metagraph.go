@@ -27,7 +27,10 @@ type metagraph struct {
 	hold  time.Time    // no announcement before
 	kept  time.Time    // when the ledger's copy was written
 	began time.Time
-	stats struct{ syncs, stale, served, refused uint64 }
+	stats struct{ syncs, stale, odd, served, refused uint64 }
+
+	odd  *chain.Metagraph // the last answer that did not fit what is known, nil where the last one fits
+	odds int              // answers in a row that speak for it
 
 	lastErr string // of the last sync, "" where it was answered
 	silence string // the newest error since a new block was seen, whatever came after it
@@ -45,6 +48,11 @@ const (
 	// staleBlocks is how many block times old the newest block may be before a
 	// person is told: ten minutes on the real chain.
 	staleBlocks = 50
+	// slotSlack is how many blocks an answer may be ahead of its own time: blocks
+	// are dated by clocks that differ.
+	slotSlack = 5
+	// oddAnswers in a row are believed against what was known.
+	oddAnswers = 3
 )
 
 type metagraphConfig struct {
@@ -128,9 +136,42 @@ func (m *metagraph) done(t sched.Ticket, req chain.Request, r chain.Reply, err e
 	}
 }
 
+// fits says whether a and then b can be answers of one chain: blocks come no
+// faster than their slots, and no block is dated before an earlier one.
+func (m *metagraph) fits(a, b *chain.Metagraph) bool {
+	slots := int64(b.At.Sub(a.At) / m.cfg.blockTime)
+	blocks := int64(b.Block) - int64(a.Block)
+	return blocks <= slots+slotSlack && (blocks >= 0 || slots <= slotSlack)
+}
+
+// odder judges an answer that does not fit what is known: believed, where several
+// in a row say that what is known was the lie. That is so where blocks lie behind
+// it and fit each other. Blocks too far ahead are a lie, and a lie again if they
+// fit each other; where they do not, this chain is faster than it should be.
+func (m *metagraph) odder(old, meta *chain.Metagraph) bool {
+	if was := m.odd; was == nil || m.fits(was, meta) == (meta.Block > old.Block) {
+		m.odds = 0
+	}
+	m.odd = meta
+	if m.odds++; m.odds >= oddAnswers {
+		return true
+	}
+	m.stats.odd++
+	m.lastErr = fmt.Sprintf("the endpoint answers with block %d of %s, after block %d of %s: no chain has both", meta.Block, meta.At.UTC().Format(time.RFC3339),
+		old.Block, old.At.UTC().Format(time.RFC3339))
+	m.silence = m.lastErr
+	m.core.log.Warn("metagraph not believed", "err", m.lastErr)
+	return false
+}
+
 func (m *metagraph) learn(meta *chain.Metagraph) {
 	old := m.state.Meta
-	if m.stats.syncs > 0 && meta.Block < old.Block {
+	if m.stats.syncs > 0 && !m.fits(old, meta) && !m.odder(old, meta) {
+		return
+	}
+	believed := m.odd != nil && m.odds >= oddAnswers
+	m.odd, m.odds = nil, 0
+	if m.stats.syncs > 0 && meta.Block < old.Block && !believed {
 		m.stats.stale++ // an endpoint behind the one we asked before
 		return
 	}

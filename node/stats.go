@@ -175,7 +175,7 @@ func health(ok bool, reason string) (string, string) {
 
 func (m *metagraph) Stats() ServiceStats {
 	s := ServiceStats{Name: m.name(), Counts: []Count{
-		{"syncs", m.stats.syncs}, {"stale", m.stats.stale}, {"axon_served", m.stats.served}, {"axon_refused", m.stats.refused}}}
+		{"syncs", m.stats.syncs}, {"stale", m.stats.stale}, {"odd", m.stats.odd}, {"axon_served", m.stats.served}, {"axon_refused", m.stats.refused}}}
 	s.State, s.Reason = health(m.state.Meta != nil && m.lastErr == "", cmp.Or(m.lastErr, "not synced yet"))
 	return s
 }

@@ -97,7 +97,7 @@ type weights struct {
 func newWeights(v *Validator, s *sched.Scope) *weights {
 	w := &weights{named: "weights", v: v, scope: s, target: v.State.Round, began: v.loop.Now()}
 	w.port = chainPort(s, v.ports, v.cfg.ChainDeadline, w.done)
-	w.due = s.Timer("weights-due", w.consider)
+	w.due = s.Timer("weights-due", w.wake)
 	w.epochs.timer = s.Timer("weights-epoch", w.consider)
 	rows := v.State.Weights
 	for i := range rows {
@@ -147,6 +147,9 @@ func (w *weights) look() {
 		if w.looked && slot.RegisteredAt == w.slot && !w.explains(slot) {
 			w.v.foreignKey(fmt.Sprintf("weights of our hotkey changed in block %d, and this node did not send them", shown))
 		}
+		if w.now != nil && w.sentLately(slot) {
+			w.moved(shown)
+		}
 		w.update = shown
 	}
 	if !w.looked && !w.proved {
@@ -165,9 +168,7 @@ func (w *weights) look() {
 		w.stats.resolved++
 		w.doubt = false
 		w.accepted(w.update, chain.Reply{})
-	case meta.At.After(w.now.Planned.Add(eraBlocks*w.v.cfg.BlockTime + w.v.loop.Span(commitDeadline+w.v.cfg.ChainDeadline))):
-		// Planned, on disk, signed: each may have taken its time. Then no block
-		// could take it any more, and this one shows that none has.
+	case meta.At.After(w.eraEnd(w.now.Planned)): // and this block shows that none has taken it
 		w.stats.resolved++
 		w.doubt = false
 		w.over(ledger.Superseded, 0, chain.OK)
@@ -183,6 +184,10 @@ func (w *weights) explains(slot *chain.Neuron) bool {
 		return true
 	case slot.LastUpdate <= slot.RegisteredAt:
 		return true
+	case w.sentLately(slot):
+		return true
+	case w.last != nil && w.last.Sealed && slot.LastUpdate >= w.last.RevealAt && slot.LastUpdate <= w.last.Block:
+		return true // it was found revealed before the metagraph told of it
 	case w.now == nil:
 		return false
 	case w.now.Phase == ledger.Planned:
@@ -190,6 +195,74 @@ func (w *weights) explains(slot *chain.Neuron) bool {
 	}
 	// A reveal counts as an update where commit-reveal was switched off meanwhile.
 	return w.now.Sealed && slot.LastUpdate >= w.now.RevealAt
+}
+
+// sentLately says whether an update that the chain shows may be what was sent last
+// and is not known to stand: an endpoint has said that it was refused and passed it
+// on, or the block that held it was dropped and a later one holds it. After its era
+// no block can.
+func (w *weights) sentLately(slot *chain.Neuron) bool {
+	rows := w.v.State.Weights
+	if len(rows) == 0 || rows[len(rows)-1].Phase == ledger.Included {
+		return false
+	}
+	meta := w.v.State.Meta
+	at := meta.At.Add(-time.Duration(meta.Block-min(meta.Block, slot.LastUpdate)) * w.v.cfg.BlockTime)
+	return !at.After(w.eraEnd(rows[len(rows)-1].Planned))
+}
+
+// eraEnd is when no block can take any more what was planned at an instant.
+// Planned, on disk, signed: each may have taken its time.
+func (w *weights) eraEnd(planned time.Time) time.Time {
+	return planned.Add(eraBlocks*w.v.cfg.BlockTime + w.v.loop.Span(commitDeadline+w.v.cfg.ChainDeadline))
+}
+
+// moved: the block that held what we have under way was dropped, and a later one
+// holds it.
+func (w *weights) moved(to chain.Block) {
+	p := &w.v.State.Meta.Params
+	switch {
+	case w.now.Phase == ledger.Committed && to > w.now.Committed:
+		w.now.Committed, w.now.Epoch = to, p.Epoch(w.v.cfg.Netuid, to)
+		w.now.RevealAt = max(w.now.RevealAt, p.EpochStart(w.v.cfg.Netuid, w.now.Epoch+p.RevealPeriod))
+	case w.now.Phase == ledger.InBlock && len(w.now.Salt) == 0 && to > w.now.Block:
+		w.now.Block = to
+	default:
+		return
+	}
+	w.write()
+}
+
+// wake considers when its time has come. Where only a newer metagraph can tell, it
+// is read first: when it is here, it is considered again.
+func (w *weights) wake() {
+	if w.doubt || w.unseen() {
+		w.v.refresh()
+		w.again(2)
+		return
+	}
+	w.consider()
+}
+
+// unseen says whether our metagraph is older than the block that is to hold our
+// weights or our commit.
+func (w *weights) unseen() bool {
+	return w.now != nil && w.now.Phase != ledger.Planned && w.v.State.Meta != nil && w.v.State.Meta.Block < max(w.now.Block, w.now.Committed)
+}
+
+// marked is the update that our slot shows in the newest metagraph.
+func (w *weights) marked() chain.Block {
+	uid, ok := w.v.State.UID(w.v.hotkey)
+	if !ok {
+		return 0
+	}
+	return w.v.State.Meta.Neurons[uid].LastUpdate
+}
+
+// dropped says whether the block that held what was sent is none of the chain's,
+// and no later one can hold it any more: the slot shows an earlier update.
+func (w *weights) dropped(meta *chain.Metagraph) bool {
+	return w.marked() < w.now.Updated() && meta.At.After(w.eraEnd(w.now.Planned))
 }
 
 // consider decides whether something is to be done now, and when to look again.
@@ -221,11 +294,14 @@ func (w *weights) consider() {
 	if w.now != nil {
 		switch {
 		case w.doubt:
-			w.v.refresh()
-			w.again(2)
+			w.again(2) // see wake: each new metagraph brings us here, and none is asked for at once
 		case w.sent:
+		case w.unseen():
+			w.again(2)
 		case w.now.Phase == ledger.InBlock:
 			w.readBack()
+		case w.dropped(meta):
+			w.lost("the block that held our commit was dropped, and no later one holds it; new ones are committed")
 		case w.now.Phase == ledger.Committed && w.now.Sealed:
 			w.awaitReveal(meta, head)
 		case w.now.Phase == ledger.Committed:
@@ -547,6 +623,7 @@ func (w *weights) revealAt(p *chain.Hyperparameters) chain.Block {
 
 // lost ends a commit that the chain does not reveal any more.
 func (w *weights) lost(why string) {
+	w.update = w.marked() // a dropped commit is none
 	w.refusal = why
 	w.v.alarms.Raise(AlarmRevealMissed, why, "committed", w.now.Committed, "round", w.now.Round)
 	w.fail(chain.ExpiredWeightCommit, false, why)
@@ -593,7 +670,7 @@ func (w *weights) read(r chain.Reply, err error) {
 	p := &w.v.State.Meta.Params
 	switch same := heard && chain.TotalVariation(w.now.Weights, r.Weights) <= sameWeights; {
 	case w.now.Phase == ledger.Committed: // sealed
-		if heard && same && r.Head >= w.revealAt(p) {
+		if heard && same && r.Head >= w.revealAt(p) && w.marked() >= w.now.Committed {
 			w.stands(r.Head)
 			return
 		}
@@ -602,7 +679,8 @@ func (w *weights) read(r chain.Reply, err error) {
 			return
 		}
 	case w.now.Phase == ledger.InBlock:
-		if heard && same && r.Head >= w.now.Block {
+		// The weights that stood before may have been the same.
+		if heard && same && r.Head >= w.now.Block && (len(w.now.Salt) > 0 || w.marked() >= w.now.Block) {
 			w.stands(w.now.Block)
 			return
 		}
@@ -630,10 +708,11 @@ func (w *weights) stands(at chain.Block) {
 // update is shown, and nobody has read anything else, that is taken for it.
 func (w *weights) unconfirmed(heard bool) {
 	at := w.now.Block
-	if uid, ok := w.v.State.UID(w.v.hotkey); ok && !heard && w.v.State.Meta.Neurons[uid].LastUpdate >= w.now.Updated() && len(w.now.Salt) == 0 {
+	if !heard && w.marked() >= w.now.Updated() && len(w.now.Salt) == 0 {
 		w.stands(at)
 		return
 	}
+	w.update = w.marked() // what was said to be one of ours is none
 	why := fmt.Sprintf("block %d was to hold our weights, but the finalised state does not", at)
 	if !heard {
 		why = fmt.Sprintf("block %d was to hold our weights, but the finalised state cannot be read", at)
@@ -665,7 +744,8 @@ func (w *weights) done(_ sched.Ticket, q chain.Request, r chain.Reply, err error
 			// A reveal leaves no mark in LastUpdate; sent again it is either
 			// taken or refused because it has been.
 			w.sent, w.maybe = false, true
-			w.again(2)
+			w.reads++
+			w.again(chain.Block(min(1<<min(w.reads, 8), maxReadWait)))
 			return
 		}
 		w.doubt = true

@@ -17,44 +17,76 @@ const down = "endpoint down"
 func (h *Host) chainBackend() sched.Backend[chain.Request, chain.Reply] {
 	return func(req chain.Request, reply func(sched.Result[chain.Reply])) {
 		w := h.world
-		port := PortWeights
-		switch req.Op {
-		case chain.OpSync, chain.OpReadWeights:
-			port = PortChain
-		case chain.OpServeAxon:
-			port = PortAxon
-		}
-		fate, by := w.fate(h, port)
+		fate, by := w.fate(h, portOf(req.Op))
 		half := w.cfg.Latency.Chain / 2
 		w.Sched.After(half, sched.Func(func() {
-			if fate == Lost {
+			res, late := h.carryOut(req, fate, by)
+			if res == nil {
 				return
 			}
-			if fate == Failed {
-				w.Sched.After(half, sched.Func(func() { reply(sched.Failed[chain.Reply](by.injected(down))) }))
-				return
-			}
-			r := w.Chain.Submit(w.now(), req)
-			if fate == AppliedLost {
-				return
-			}
-			if fate == AppliedFailed {
-				w.Sched.After(half, sched.Func(func() {
-					reply(sched.Result[chain.Reply]{Err: by.injected(down).Error(), Unknown: true})
-				}))
-				return
-			}
-			back := half
-			if r.Code == chain.OK && port != PortChain {
-				back += max(w.Chain.TimeOf(r.Included).Sub(w.now()), 0)
-			}
-			answer := func() { reply(sched.Result[chain.Reply]{Res: r}) }
-			w.Sched.After(back, sched.Func(answer))
+			late += half + h.faultDelay("chain.slow")
+			answer := func() { reply(*res) }
+			w.Sched.After(late, sched.Func(answer))
 			if fate == Doubled {
-				w.Sched.After(back, sched.Func(answer))
+				w.Sched.After(late, sched.Func(answer))
 			}
 		}))
 	}
+}
+
+// portOf is the port that an operation of the chain counts for.
+func portOf(op chain.Op) Port {
+	switch op {
+	case chain.OpSync, chain.OpReadWeights:
+		return PortChain
+	case chain.OpServeAxon:
+		return PortAxon
+	}
+	return PortWeights
+}
+
+// carryOut does at the endpoint what a request and its fate want, and returns the
+// answer, nil for none, and how much later it is there than the endpoint's word.
+func (h *Host) carryOut(req chain.Request, fate Fate, by *active) (*sched.Result[chain.Reply], time.Duration) {
+	var r chain.Reply
+	switch fate {
+	case Lost:
+		return nil, 0
+	case Failed:
+		failed := sched.Failed[chain.Reply](by.failure())
+		return &failed, 0
+	case Refused, Pretended, Reverted:
+		r = h.unsent()
+		if fate != Pretended {
+			r.Code = by.refusal()
+		}
+		if fate == Refused {
+			r.Included = 0
+		}
+	default:
+		r = h.submit(req)
+	}
+	switch fate {
+	case AppliedLost:
+		return nil, 0
+	case AppliedFailed:
+		return &sched.Result[chain.Reply]{Err: by.failure().Error(), Unknown: true}, 0
+	case AppliedRefused:
+		r = chain.Reply{Head: r.Head, HeadAt: r.HeadAt, Code: by.refusal()}
+	}
+	late := time.Duration(0)
+	if r.Included > 0 && portOf(req.Op) != PortChain && (r.Code == chain.OK || fate == Reverted) {
+		late = max(h.world.Chain.TimeOf(r.Included).Sub(h.world.now()), 0)
+	}
+	return &sched.Result[chain.Reply]{Res: r}, late
+}
+
+// unsent is the answer about an extrinsic that is in the next block, of one that
+// never was.
+func (h *Host) unsent() chain.Reply {
+	c := h.world.Chain
+	head := c.BlockAt(h.world.now())
+	return chain.Reply{Head: head, HeadAt: c.TimeOf(head), Included: head + 1}
 }
 
 // feedBackend is a validator's way to the games feed.
@@ -68,7 +100,7 @@ func (h *Host) feedBackend() sched.Backend[feed.Request, feed.Batch] {
 			case Lost, AppliedLost:
 				return
 			case Failed, AppliedFailed:
-				w.Sched.After(half, sched.Func(func() { reply(sched.Failed[feed.Batch](by.injected(down))) }))
+				w.Sched.After(half, sched.Func(func() { reply(sched.Failed[feed.Batch](by.failure())) }))
 				return
 			}
 			now := w.now()

@@ -20,6 +20,13 @@ type active struct {
 	h   *Host
 	rng *rand.Rand // of this window on this host: its draws shift nobody else's
 
+	length time.Duration
+	open   bool // it lasts to the end of the run
+
+	first *active // the window on its first host: what is done once for all is done there
+	chain chainWindow
+	feed  feedWindow
+
 	began, until time.Time
 	over         bool
 
@@ -105,7 +112,8 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 		open := func(win fault.Window) {
 			var hit []*active
 			for _, h := range w.hitBy(win, hosts, f.Params.Share) {
-				hit = append(hit, &active{f: f, id: win.ID(f), h: h, rng: sched.NewStream(win.Draw, h.Name), others: others})
+				hit = append(hit, &active{f: f, id: win.ID(f), h: h, length: win.End - win.Start, open: win.End >= duration, rng: sched.NewStream(win.Draw, h.Name), others: others})
+				hit[len(hit)-1].first = hit[0]
 			}
 			w.Sched.Push(w.cfg.Start.Add(win.Start), sched.Func(func() { w.beginFault(hit, win.End-win.Start) }))
 			w.Sched.Push(w.cfg.Start.Add(win.End), sched.Func(func() { w.endFault(hit) }))
@@ -340,6 +348,7 @@ type portFault struct {
 	port Port
 	what string
 	fate Fate
+	only func(*active) bool // where not every request of a rate is hit
 }
 
 var portFaults = slices.Concat(chainPortFaults, feedPortFaults, storePortFaults)
@@ -348,7 +357,11 @@ var portFaults = slices.Concat(chainPortFaults, feedPortFaults, storePortFaults)
 func (h *Host) faultFate(port Port) (Fate, *active) {
 	for _, k := range portFaults {
 		if k.port == port {
-			if a := h.strikes(k.what); a != nil {
+			if k.only != nil {
+				if a := h.suffers(k.what); a != nil && k.only(a) {
+					return k.fate, a
+				}
+			} else if a := h.strikes(k.what); a != nil {
 				return k.fate, a
 			}
 		}

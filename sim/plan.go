@@ -172,6 +172,7 @@ func (p *Plan) config() Config {
 	cc := mockchain.Defaults(s.Netuid, p.Start)
 	cc.BlockTime = s.Chain.BlockTime
 	cc.EmissionPerBlock = s.Chain.EmissionPerBlock
+	cc.History = reach(s.Faults)
 	cc.Params = chain.Hyperparameters{Tempo: s.Chain.Tempo, WeightsRateLimit: s.Chain.WeightsRateLimit,
 		MinAllowedWeights: s.Chain.MinAllowedWeights, MaxWeightsLimit: chain.MaxWeight, ImmunityPeriod: s.Chain.Immunity,
 		ActivityCutoff: s.Chain.ActivityCutoff, MaxUIDs: s.Chain.MaxUIDs, MaxValidators: s.Chain.MaxValidators,

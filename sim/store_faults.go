@@ -8,9 +8,9 @@ import (
 )
 
 var storePortFaults = []portFault{
-	{PortStore, "store.commit_failed", Failed},
-	{PortStore, "store.commit_unreported", AppliedFailed},
-	{PortStore, "store.read_only", Failed},
+	{port: PortStore, what: "store.commit_failed", fate: Failed},
+	{port: PortStore, what: "store.commit_unreported", fate: AppliedFailed},
+	{port: PortStore, what: "store.read_only", fate: Failed},
 }
 
 // commitErrors are what commits fail with, where it is not "write failed".

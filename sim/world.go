@@ -162,12 +162,16 @@ func (p Port) String() string {
 type Fate uint8
 
 const (
-	Normal        Fate = iota
-	Lost               // never carried out, never answered
-	AppliedLost        // carried out, never answered
-	Doubled            // carried out once, answered twice
-	Failed             // not carried out, and the answer says so
-	AppliedFailed      // carried out, and the answer says that it failed
+	Normal         Fate = iota
+	Lost                // never carried out, never answered
+	AppliedLost         // carried out, never answered
+	Doubled             // carried out once, answered twice
+	Failed              // not carried out, and the answer says so
+	AppliedFailed       // carried out, and the answer says that it failed
+	Refused             // not carried out, and the chain says no
+	AppliedRefused      // carried out, and the answer is a no
+	Pretended           // not carried out, and the answer says that it was
+	Reverted            // taken into a block, and undone there
 )
 
 // NewWorld builds a world. Nodes start when it runs.
@@ -319,7 +323,8 @@ func (w *World) reach(property string) {
 
 // String is the word used in traces.
 func (f Fate) String() string {
-	return [...]string{"normal", "lost", "applied_but_lost", "doubled", "failed", "applied_but_failed"}[f%6]
+	return [...]string{"normal", "lost", "applied_but_lost", "doubled", "failed", "applied_but_failed",
+		"refused", "applied_but_refused", "pretended", "reverted"}[f]
 }
 
 // keyOf makes the 32 bytes that stand for a name's secret in this seed.

@@ -1,11 +1,50 @@
 package fault
 
+// hyperparameters of the subnet that a fault can change.
+var hyperparameters = []Param{{"tempo", "-1"}, {"weights_rate_limit", "-1"}, {"min_allowed_weights", "-1"}, {"activity_cutoff", "-1"},
+	{"version_key", "-1"}, {"commit_reveal", "same"}}
+
 // chainKinds are what happens between a node and the chain, and on the chain.
+// What changes the chain itself happens once, whoever the target is.
 var chainKinds = []Kind{
 	{"chain.outage", "Requests of the target to the chain fail, and nothing is done.", Nodes, "all",
 		[]Param{share, rate}},
+	{"chain.slow", "Answers of the chain come later. Beyond the node's deadline nobody waits for them, and what was sent is done.", Nodes, "all",
+		[]Param{share, {"delay", "3s"}, {"jitter", "2s"}}},
+	{"chain.rate_limited", "The endpoint answers so many requests of a node in a time, and refuses those beyond.", Nodes, "all",
+		[]Param{share, {"budget", "2"}, {"per", "1m"}}},
+	{"chain.stale_head", "The target's endpoint is behind: what it reads is some blocks old. Extrinsics pass.", Nodes, "all",
+		[]Param{share, {"blocks", "50"}}},
+	{"chain.lying_head", "The target's endpoint says of its head what is not so.", Nodes, "all",
+		[]Param{share, {"claim", "future"}, {"blocks", "1000"}}},
+	{"chain.reorg", "A fork. The target's endpoints follow a branch, on which finality stands still; when the window ends it is dropped, and with it the extrinsics in it, of which some come again in later blocks.", Nodes, "all",
+		[]Param{share, {"again", "0.5"}}},
 	{"chain.set_weights_failed", "Extrinsics that set, commit or reveal weights never reach the chain, and no answer comes.", Validators, "validators",
 		[]Param{share, rate}},
 	{"chain.set_weights_unreported", "Extrinsics that set, commit or reveal weights are applied, and no answer comes.", Validators, "validators",
 		[]Param{share, rate}},
+	{"chain.set_weights_refused", "Extrinsics that set, commit or reveal weights are refused before they are in a block.", Validators, "validators",
+		[]Param{share, rate, {"code", "ImmediatelyDropped"}}},
+	{"chain.set_weights_misreported", "Extrinsics that set, commit or reveal weights are applied, and the answer is a refusal.", Validators, "validators",
+		[]Param{share, rate, {"code", "ImmediatelyDropped"}}},
+	{"chain.set_weights_pretended", "Extrinsics that set, commit or reveal weights never reach the chain, and the answer says that a block holds them.", Validators, "validators",
+		[]Param{share, rate}},
+	{"chain.set_weights_reverted", "Extrinsics that set, commit or reveal weights are in a block, fail there, and change nothing.", Validators, "validators",
+		[]Param{share, rate, {"code", "NotANameWeKnow"}}},
+	{"chain.nonce_clash", "Another extrinsic of the same key has taken the nonce: what the target sends is refused as stale.", Nodes, "all",
+		[]Param{share, rate}},
+	{"chain.hyperparameters", "The subnet's owner changes hyperparameters, and changes them back when the window ends.", Nodes, "all",
+		hyperparameters},
+	{"chain.upgrade", "The runtime is upgraded, for good. While the window lasts, extrinsics of the target are still signed for the old one and refused.", Nodes, "all",
+		append([]Param{share, {"schedule", "same"}}, hyperparameters...)},
+	{"chain.deregistered", "The target loses its slots to newcomers. When the window ends it registers again.", Nodes, "",
+		[]Param{share}},
+	{"chain.hotkey_swapped", "The target's hotkeys are swapped for others that no node has. When the window ends they are swapped back.", Nodes, "",
+		[]Param{share}},
+	{"chain.permit_lost", "The target's stake is withdrawn until the window ends; permits follow at the next epochs.", Validators, "",
+		[]Param{share}},
+	{"chain.registration_burst", "Newcomers register, and take the slots of others where none is free.", Nodes, "all",
+		[]Param{{"count", "10"}}},
+	{"chain.drand_missing", "The beacon's pulses are missing: timelocked weights are opened late, or dropped with their epoch.", Nodes, "all",
+		nil},
 }

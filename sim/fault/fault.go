@@ -125,6 +125,39 @@ type Params struct {
 
 	// Of the chain.
 
+	// Blocks that an endpoint is behind, or says to be ahead.
+	Blocks uint64 `key:"blocks" range:"1..100000"`
+	// Claim of a lying endpoint: `future` blocks that are not there yet, or
+	// `unfinalised` ones as if they were final.
+	Claim string `key:"claim" enum:"future,unfinalised"`
+	// Again is the share of extrinsics in dropped blocks that later ones hold again,
+	// each drawn by itself.
+	Again float64 `key:"again" range:"0..1"`
+	// Budget of requests that an endpoint answers in each `per`.
+	Budget int `key:"budget" range:"0..100000"`
+	// Per is the time after which a budget is whole again.
+	Per time.Duration `key:"per" range:"1s..1d"`
+	// Code is the refusal by the chain's own name.
+	Code string `key:"code" enum:"ImmediatelyDropped,TemporarilyBanned,ExhaustsResources,BadProof,AncientBirthBlock,BadRequest,CallFiltered,SettingWeightsTooFast,NotANameWeKnow"`
+	// Count of newcomers, spread evenly over the window.
+	Count int `key:"count" range:"1..10000"`
+	// Tempo that the subnet gets. -1, here and below, leaves what is.
+	Tempo int `key:"tempo" range:"-1..65535"`
+	// WeightsRateLimit in blocks.
+	WeightsRateLimit int `key:"weights_rate_limit" range:"-1..1000000"`
+	// MinAllowedWeights of a weight set.
+	MinAllowedWeights int `key:"min_allowed_weights" range:"-1..65535"`
+	// ActivityCutoff in blocks.
+	ActivityCutoff int `key:"activity_cutoff" range:"-1..65535"`
+	// VersionKey that weights must have at least.
+	VersionKey int `key:"version_key" range:"-1..1000000"`
+	// CommitReveal switches the hiding of weights: `timelock` has the chain open
+	// them, `hash` the validators, `off` shows them, `same` changes nothing.
+	CommitReveal string `key:"commit_reveal" enum:"same,off,hash,timelock"`
+	// Schedule of epochs: `state` is kept by the chain as newer runtimes do, and has
+	// no way back; `same` changes nothing.
+	Schedule string `key:"schedule" enum:"same,state"`
+
 	// Of the feed.
 
 	// Of the store.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -457,7 +458,8 @@ func TestEveryKindHasItsDefaults(t *testing.T) {
 			t.Errorf("%s: %v", k.What, problems)
 			continue
 		}
-		if f.Target == "" || f.Params.Share != 1 || f.Probability != 1 {
+		takesShare := slices.ContainsFunc(k.Params, func(p fault.Param) bool { return p.Key == "share" })
+		if f.Target == "" || takesShare != (f.Params.Share == 1) || f.Probability != 1 {
 			t.Errorf("%s: %+v", k.What, f)
 		}
 	}
