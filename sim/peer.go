@@ -56,6 +56,9 @@ const (
 	// redialAfter is how long a raw peer waits before it dials again: a validator
 	// takes one authentication in ten seconds of one hotkey (node's authRate).
 	redialAfter = 12 * time.Second
+	// betweenPolls is how long one that is polled as well stays away from its
+	// sessions: who has one is not polled.
+	betweenPolls = 30 * time.Minute
 	// peerGames bounds the games that a raw peer remembers.
 	peerGames = 4096
 )
@@ -79,6 +82,7 @@ type peer struct {
 	games  map[bet.GameID]*bet.Game
 	net    *transport
 	opener *wire.Opener
+	pause  time.Duration // before it dials again
 }
 
 // line is a connection with a validator, and the next one after it has ended.
@@ -94,7 +98,7 @@ type line struct {
 func newPeer(h *Host, l *sched.Loop, a attack) *peer {
 	s := l.Scope("peer")
 	p := &peer{host: h, loop: l, scope: s, rng: s.Stream("attack"), attack: a, stats: &h.sent,
-		others: map[wire.Conn]*line{}, games: map[bet.GameID]*bet.Game{}, net: &transport{h.world.net, h}}
+		pause: redialAfter, others: map[wire.Conn]*line{}, games: map[bet.GameID]*bet.Game{}, net: &transport{h.world.net, h}}
 	p.in = sched.NewInbox(s, "frames", peerInbox, p.codec(), p.receive)
 	p.next = s.Timer("attack", p.act)
 	p.alive = s.Timer("heartbeat", p.heartbeat)
@@ -130,6 +134,7 @@ func (p *peer) start() {
 	p.alive.Arm(p.host.miner.Node.Heartbeat)
 	if p.host.miner.Polled {
 		p.serve()
+		p.pause = betweenPolls
 	}
 }
 
@@ -226,7 +231,7 @@ func (p *peer) receive(e *wire.Event) {
 			p.stats.Refused++
 		}
 		l.opened, l.welcome = false, false
-		l.redial.Arm(redialAfter)
+		l.redial.Arm(p.pause)
 	case wire.Received:
 		if e.Err == nil && e.Message.Sender == l.to.Hotkey {
 			p.message(l, &e.Message)

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -127,11 +126,11 @@ type garbler struct {
 	extra map[wire.Conn]bool
 }
 
+// act talks in its session, and now and then as the first on a new connection.
 func (a *garbler) act(p *peer) time.Duration {
 	for _, l := range p.ready() {
-		a.turn++
 		p.send(l.conn, a.garbage(p))
-		if a.turn%4 == 0 {
+		if p.rng.IntN(4) == 0 {
 			a.extra[p.connect(l.to)] = true
 		}
 	}
@@ -169,7 +168,7 @@ func (a *garbler) garbage(p *peer) []byte {
 	case 2: // deep nesting
 		return []byte(strings.Repeat(`{"data": [`, 10000))
 	case 3: // another encoding
-		return []byte(strings.ToValidUTF8(string([]byte{0xff, 0xfe}), "\xff\xfe") + string(good))
+		return append([]byte{0xff, 0xfe}, good...)
 	case 4: // a number without end
 		return []byte(`{"data": {"wager": 1` + strings.Repeat("0", 100000) + `}, "type": "prediction"}`)
 	case 5: // a bit that is wrong
@@ -181,8 +180,7 @@ func (a *garbler) garbage(p *peer) []byte {
 	case 7: // nothing
 		return nil
 	case 8: // the shape of a message, of the wrong types
-		b, _ := json.Marshal(map[string]any{"type": 1, "data": "x", "sender": []int{1}, "nonce": -1, "timestamp": nil, "signature": true})
-		return b
+		return []byte(`{"data": "x", "nonce": -1, "sender": [1], "signature": true, "timestamp": null, "type": 1}`)
 	}
 	// More members than a message can have.
 	var b strings.Builder

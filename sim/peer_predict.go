@@ -221,11 +221,16 @@ func (a *overspender) act(p *peer) time.Duration {
 }
 
 // spend sends the whole budget several times over each line, and takes the same
-// way again over a connection of its own beside it.
+// way again over a connection of its own beside it. One that is polled hangs up
+// then, and goes on in its answers.
 func (a *overspender) spend(p *peer) {
 	for _, l := range p.ready() {
 		a.burst(p, l.conn)
-		a.extra[p.connect(l.to)] = l.to
+		if p.host.miner.Polled {
+			p.hangUp(l.conn)
+		} else {
+			a.extra[p.connect(l.to)] = l.to
+		}
 	}
 }
 

@@ -262,7 +262,9 @@ func admitOffered(g *Game, s *Submission) *Reject {
 }
 
 // admitTaken is the price of the chosen side: it must be the one offered,
-// rounded to four places as the original does, and worth taking at all.
+// rounded to four places as the original does, and worth taking at all. Where it
+// is longer within the tolerance, the one offered counts: a tolerance is for what
+// was rounded, and is no bonus of a hundredth for whoever asks.
 func admitTaken(offered float64, v Value) (float64, *Reject) {
 	if v.Kind == Absent {
 		return 0, &Reject{MissingOdds, "Missing predicted_odds"}
@@ -275,7 +277,7 @@ func admitTaken(offered float64, v Value) (float64, *Reject) {
 	if math.Abs(odds-expected) > OddsTolerance {
 		return 0, &Reject{OddsMismatch, fmt.Sprintf("Predicted odds %s do not match current game odds %s", decimalText(odds), decimalText(expected))}
 	}
-	if odds < MinOdds {
+	if odds = min(odds, max(offered, expected)); odds < MinOdds {
 		return 0, &Reject{OddsTooLow, "Predicted odds " + decimalText(odds) + " are below " + decimalText(MinOdds)}
 	}
 	return odds, nil

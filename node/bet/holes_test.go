@@ -72,3 +72,18 @@ func TestH10PriceOfTheChosenSide(t *testing.T) {
 		}
 	}
 }
+
+// TestToleranceIsNoBonus: a price a little longer than the one offered is taken,
+// as the original does, and counts as the one offered; a shorter one is the
+// miner's word.
+func TestToleranceIsNoBonus(t *testing.T) {
+	for _, x := range []struct{ more, want float64 }{{0.0099, 0}, {0.004, 0}, {0, 0}, {-0.004, -0.004}} {
+		g, s := sampleGame(), sampleSubmission()
+		offered := g.Odds[Home]
+		s.Outcome, s.Odds = num(0), num(offered+x.more)
+		p, r := Admit(&Offer{Now: noon, Hotkey: "bob", Registered: true, Game: &g}, &s)
+		if r != nil || p.Odds != offered+x.want {
+			t.Errorf("%+v on %v: stored %v, %v", x.more, offered, p.Odds, r)
+		}
+	}
+}

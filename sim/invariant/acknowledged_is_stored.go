@@ -17,7 +17,7 @@ func (r *acknowledgedIsStored) content(at time.Time, v *validator, e *entry, row
 	judged := r.judge()
 	for i := range e.variants {
 		c := &e.variants[i]
-		if !c.unreadable && c.game == string(row.Game) && c.side == row.Outcome && c.odds == row.Odds && c.wager == row.Wager &&
+		if !c.unreadable && c.game == string(row.Game) && c.side == row.Outcome && priced(c.odds, row.Odds) && c.wager == row.Wager &&
 			c.model == row.Model && c.confidence == row.Confidence {
 			e.accepted = i
 			return
@@ -57,4 +57,10 @@ func (r *acknowledgedIsStored) missing(at time.Time, v *validator, e *entry, why
 	if r.judge() {
 		r.violate(at, "%s is not in the store: %s", e.who(v), why)
 	}
+}
+
+// priced tells whether a row may hold a price for the one that was submitted: that
+// one, or the one offered where it is shorter within the tolerance.
+func priced(said, held float64) bool {
+	return held == said || held < said && said-held <= bet.OddsTolerance
 }
