@@ -19,7 +19,7 @@ func (r *acknowledgedIsStored) content(at time.Time, v *validator, e *entry, row
 		c := &e.variants[i]
 		if !c.unreadable && c.game == string(row.Game) && c.side == row.Outcome && priced(c.odds, row.Odds) && c.wager == row.Wager &&
 			c.model == row.Model && c.confidence == row.Confidence {
-			e.accepted = i
+			e.accepted, c.price = i, row.Odds
 			return
 		}
 	}
@@ -30,6 +30,7 @@ func (r *acknowledgedIsStored) content(at time.Time, v *validator, e *entry, row
 	}
 	// Said once; the other invariants go on with what is stored.
 	was.game, was.side, was.odds, was.wager = string(row.Game), row.Outcome, row.Odds, row.Wager
+	was.price = row.Odds
 	e.variants[0] = was
 }
 

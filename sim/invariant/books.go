@@ -134,6 +134,7 @@ type entry struct {
 type variant struct {
 	content
 	wager   bet.Cents // 0 where the content cannot be accepted
+	price   float64   // at which it was stored, 0 until then: see priced
 	sent    uint32
 	claimed bet.Day // newest day that it may have asked its wager of
 }
