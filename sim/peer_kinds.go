@@ -41,7 +41,7 @@ func newAttack(kind string, params map[string]float64) (attack, error) {
 	case "flooder":
 		return &flooder{rate: int(value["rate"]), length: minutes("length"), every: every}, nil
 	case "stormer":
-		return &stormer{rate: int(value["rate"]), open: map[wire.Conn]bool{}}, nil
+		return &stormer{rate: int(value["rate"]), every: every, open: map[wire.Conn]bool{}}, nil
 	case "oversizer":
 		return newOversizer(every, int(value["kilobytes"]*1000)), nil
 	case "garbler":

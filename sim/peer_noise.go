@@ -52,8 +52,9 @@ func (a *flooder) act(p *peer) time.Duration {
 // stormer opens connections and never says who it is.
 type stormer struct {
 	deaf
-	rate int // connections each second
-	open map[wire.Conn]bool
+	rate  int // connections at a time
+	every time.Duration
+	open  map[wire.Conn]bool
 }
 
 // stormed bounds the connections that a stormer holds.
@@ -67,7 +68,7 @@ func (a *stormer) act(p *peer) time.Duration {
 			}
 		}
 	}
-	return time.Second
+	return a.every
 }
 
 func (a *stormer) event(p *peer, e *wire.Event) bool {

@@ -40,7 +40,7 @@ var raw = []Kind{
 	{"flooder", "Sends heartbeats and predictions far above the rate that a session may.",
 		[]Param{with(often, 60), {"rate", 1000, 10, 10000, "", "frames each second"}, {"length", 1, 0.1, 60, "minutes", "how long a flood lasts; every is from the beginning of one to that of the next"}}, true},
 	{"stormer", "Opens connections to every validator, and never says who it is.",
-		[]Param{{"rate", 20, 1, 500, "", "connections each second, to each validator"}}, true},
+		[]Param{with(often, 1), {"rate", 20, 1, 500, "", "connections at a time, to each validator"}}, true},
 	{"oversizer", "Sends frames larger than the protocol takes, in a session and as the first of a connection.",
 		[]Param{with(often, 1), {"kilobytes", 300, 1, 16000, "", "size of a frame, in 1,000 bytes"}}, true},
 	{"garbler", "Sends what is no message: random bytes, half a message, deep nesting, numbers without end, wrong encodings.",

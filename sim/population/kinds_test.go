@@ -37,7 +37,7 @@ func picksOf(t *testing.T, kind string, params map[string]float64, now time.Time
 	}
 	b := &model.Book{Games: games, Remaining: remaining, Placed: func(bet.GameID) []model.Placed { return nil }}
 	picks := m.Picks(now, b)
-	if again := m.Picks(now.Add(time.Second), b); kind != "late" && len(picks) > 0 && len(again) > 0 {
+	if again := m.Picks(now.Add(time.Second), b); kind != "late" && kind != "dust" && len(picks) > 0 && len(again) > 0 {
 		t.Errorf("%s decides twice a day: %+v", kind, again)
 	}
 	for i := range picks {
@@ -84,6 +84,11 @@ func TestWhatKindsBack(t *testing.T) {
 		{"the rest on the last", "late", nil, monday.Add(44*time.Hour - 10*time.Minute), 400_00,
 			[]model.Pick{{Game: "100002", Outcome: bet.Away, Wager: 300_00}}},
 		{"never", "idle", nil, at, 1000_00, nil},
+		{"what the second tier asks for", "squatter", just, at, 1000_00,
+			[]model.Pick{{Game: "100000", Outcome: bet.Home, Wager: 287_50}, {Game: "100003", Outcome: bet.Home, Wager: 287_50}}},
+		{"a cent on the shortest price of every game within reach", "dust", nil, at, 1000_00,
+			[]model.Pick{{Game: "100000", Outcome: bet.Home, Wager: 1}, {Game: "100001", Outcome: bet.Home, Wager: 1},
+				{Game: "100002", Outcome: bet.Away, Wager: 1}, {Game: "100003", Outcome: bet.Home, Wager: 1}}},
 	} {
 		t.Run(c.kind+": "+c.rule, func(t *testing.T) {
 			got := picksOf(t, c.kind, c.params, c.now, c.remaining)
@@ -241,5 +246,96 @@ func TestBoard(t *testing.T) {
 	}
 	if list, next := b.Since("y", 0); list != nil || next != 0 {
 		t.Error(list, next)
+	}
+}
+
+// TestHedgerBreaksEven: whatever happens pays the same, but for cents.
+func TestHedgerBreaksEven(t *testing.T) {
+	picks := picksOf(t, "hedger", map[string]float64{"minute": 720}, monday.Add(12*time.Hour), 1000_00)
+	games, _ := week()
+	pays := map[bet.GameID][]float64{}
+	for _, p := range picks {
+		for _, g := range games {
+			if g.ID == p.Game {
+				pays[p.Game] = append(pays[p.Game], float64(p.Wager)*g.Odds[p.Outcome])
+			}
+		}
+	}
+	if len(pays) != 2 {
+		t.Fatalf("%d match days of 2: %+v", len(pays), picks)
+	}
+	for id, x := range pays {
+		if len(x) != 3 || math.Abs(x[0]-x[1]) > 10 || math.Abs(x[0]-x[2]) > 10 {
+			t.Errorf("game %s pays %v", id, x)
+		}
+	}
+}
+
+// TestGroupsActTogether: sybils make the same picks and divide one stake,
+// colluders take the sides of the same games between them.
+func TestGroupsActTogether(t *testing.T) {
+	games, lines := week()
+	of := func(kind string, params map[string]float64) (out [][]model.Pick) {
+		members := []string{"a", "b", "c"}
+		for _, name := range members {
+			m, err := New(kind, params, name, 1, &World{Market: lines, Board: &Board{}, Group: members})
+			if err != nil {
+				t.Fatal(err)
+			}
+			b := &model.Book{Games: games, Remaining: bet.DailyBudget, Placed: func(bet.GameID) []model.Placed { return nil }}
+			out = append(out, m.Picks(monday.Add(24*time.Hour-time.Minute), b))
+		}
+		return out
+	}
+	parts, wholes := of("sybil", nil), of("sybil", map[string]float64{"whole": 1})
+	if len(parts[0]) == 0 || !cmp.Equal(parts[0], parts[1]) || !cmp.Equal(parts[0], parts[2]) {
+		t.Fatalf("sybils differ: %+v", parts)
+	}
+	if p, w := parts[0][0].Wager, wholes[0][0].Wager; p != w/3 {
+		t.Errorf("a part is %v of %v", p, w)
+	}
+	sides := map[bet.Outcome]bool{}
+	for _, picks := range of("colluder", nil) {
+		if len(picks) == 0 || picks[0].Game != "100000" {
+			t.Fatalf("%+v", picks)
+		}
+		sides[picks[0].Outcome] = true
+	}
+	if len(sides) != 3 {
+		t.Errorf("colluders take %v", sides)
+	}
+}
+
+// moving are prices of the market by now.
+type moving struct {
+	testLines
+	now bet.Odds
+}
+
+func (m moving) Price(bet.GameID, time.Time) (bet.Odds, bool) { return m.now, true }
+
+// TestSniper takes what is longer than the market by now, once, and no more than that.
+func TestSniper(t *testing.T) {
+	g := &bet.Game{ID: "1", Start: monday.Add(2 * time.Hour), CanTie: true, Odds: bet.Odds{2, 3, 4}, Active: true}
+	for _, x := range []struct {
+		rule string
+		now  bet.Odds
+		at   time.Time
+		want int
+	}{
+		{"an away price that has become too long", bet.Odds{2.2, 2.8, 4}, monday, 1},
+		{"nothing moved", bet.Odds{2, 3, 4}, monday, 0},
+		{"too little", bet.Odds{2.2, 2.97, 4}, monday, 0},
+		{"more than a day before", bet.Odds{2.2, 2.8, 4}, monday.Add(-23 * time.Hour), 0},
+	} {
+		m, err := New("sniper", nil, "m", 1, &World{Market: moving{nil, x.now}, Board: &Board{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := &model.Book{Games: []*bet.Game{g}, Remaining: bet.DailyBudget, Placed: func(bet.GameID) []model.Placed { return nil }}
+		picks := m.Picks(x.at, b)
+		if len(picks) != x.want || x.want == 1 && (picks[0].Outcome != bet.Away || picks[0].Wager != 50_00) {
+			t.Errorf("%s: %+v", x.rule, picks)
+		}
 	}
 }
