@@ -65,3 +65,11 @@ func (r *acknowledgedIsStored) missing(at time.Time, v *validator, e *entry, why
 func priced(said, held float64) bool {
 	return held == said || held < said && said-held <= bet.OddsTolerance
 }
+
+// taken is the price that a content is paid at: the one it was stored at.
+func (v *variant) taken() float64 {
+	if v.price > 0 {
+		return v.price
+	}
+	return v.odds
+}

@@ -1,6 +1,7 @@
 package invariant
 
 import (
+	"slices"
 	"time"
 
 	"bettensor/node/chain"
@@ -17,8 +18,14 @@ func (r *idleEarnsNothing) judgeVote(at time.Time, v *validator, w *vote) {
 	}
 	w.each(func(uid chain.UID, value uint16) {
 		h, _ := w.holder(uid)
-		if o := v.owners[h]; r.judge() && (o == nil || !o.accepted) {
+		if o := v.owners[h]; r.judge() && (o == nil || !o.accepted && !v.unsettled(o)) {
 			r.violate(at, "%s gives slot %d a weight of %d, and %s has had no prediction accepted", v.name, uid, value, h)
 		}
 	})
+}
+
+// unsettled says whether some submission of an owner has had no answer that we
+// know of: its session may have ended before the acknowledgement could leave.
+func (v *validator) unsettled(o *owner) bool {
+	return slices.ContainsFunc(v.waiting, func(e *entry) bool { return e.owner == o && e.acks == 0 && e.refused == "" })
 }

@@ -19,7 +19,7 @@ func (r *moneyConserved) payout(at time.Time, v *validator, e *entry, row *ledge
 	c := e.said()
 	var want bet.Cents
 	if row.State == bet.Won {
-		want, _ = bet.Payout(c.wager, c.price)
+		want, _ = bet.Payout(c.wager, c.taken())
 	}
 	if row.Payout != want {
 		r.violate(at, "%s is %s and pays %s, not %s", e.who(v), row.State, row.Payout, want)

@@ -46,7 +46,7 @@ func TestReadAgreesWithAdmission(t *testing.T) {
 		}
 		admitted++
 		wager, _ := bet.RoundCents(c.dollars)
-		if c.unreadable || c.side != p.Outcome || c.odds != p.Odds || wager != p.Wager || c.confidence != p.Confidence || c.game != string(p.Game) {
+		if c.unreadable || c.side != p.Outcome || !priced(c.odds, p.Odds) || wager != p.Wager || c.confidence != p.Confidence || c.game != string(p.Game) {
 			t.Fatalf("admitted as %+v, read as %+v", p, c)
 		}
 	})

@@ -21,11 +21,11 @@ func (r *settlementConverges) due(s *Set, at time.Time, v *validator, e *entry, 
 	want := verdict(c.side, g.outcome, g.void)
 	var pays bet.Cents
 	if want == bet.Won {
-		pays, _ = bet.Payout(c.wager, c.odds)
+		pays, _ = bet.Payout(c.wager, c.taken())
 	}
 	on, known := s.resultAt(v, g.id, at)
 	switch {
-	case row.State != want || row.Payout != pays || row.Wager != c.wager || row.Odds != c.odds:
+	case row.State != want || row.Payout != pays || row.Wager != c.wager || row.Odds != c.taken():
 		r.violate(at, "%s is %s for %s and pays %s after a correction; settled once it would be %s for %s and pay %s", e.who(v), row.State, row.Wager, row.Payout, want, c.wager, pays)
 	case known && !g.void && bet.DayOf(row.Settled) != bet.DayOf(on):
 		r.violate(at, "%s is settled on %s after a correction; settled once it would be on %s", e.who(v), bet.DayOf(row.Settled), bet.DayOf(on))
