@@ -343,8 +343,12 @@ func (s *shrinker) thin(list string) {
 			if len(gone) == len(items) {
 				without = s.draft.Without(list)
 			}
+			was := s.canonical
 			if !s.try(without) {
 				continue
+			}
+			if s.canonical == was { // they are the default
+				return
 			}
 			if len(names) > 4 {
 				names = append(names[:4:4], "…")

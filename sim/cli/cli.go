@@ -4,7 +4,9 @@
 // simulator reads the wall clock, and only to tell how fast a run was.
 //
 // Read load.go for how a scenario is read, run.go for `sim run` and what it says
-// of a failure, sweep.go for many seeds, list.go for what describes scenarios, bench.go for
+// of a failure, sweep.go for many seeds, shrink.go for the smallest scenario that
+// still fails, diff.go for two traces and one run again, ci.go for a folder as
+// regression tests, list.go for what describes scenarios, bench.go for
 // `bench`. Only main calls this package.
 package cli
 
@@ -45,6 +47,6 @@ func Sim() *cli.Command {
 	return &cli.Command{
 		Name:        "sim",
 		Usage:       "run the real validator and miners in a simulated subnet",
-		Subcommands: []*cli.Command{runCommand(), sweepCommand(), validateCommand(), describeCommand(), listCommand(), crashpointsCommand()},
+		Subcommands: []*cli.Command{runCommand(), sweepCommand(), shrinkCommand(), ciCommand(), diffCommand(), replayCommand(), validateCommand(), describeCommand(), listCommand(), crashpointsCommand()},
 	}
 }

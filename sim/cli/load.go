@@ -36,6 +36,8 @@ type loaded struct {
 	seed  *uint64  // --seed; nil where the file's own counts
 	data  []byte
 	files []market.File
+	// replay is the command that repeats it, where that is no `sim run`.
+	replay string
 }
 
 // load reads the one scenario of a command line, and its files.
@@ -124,11 +126,27 @@ func (l *loaded) prepare() error {
 func (l *loaded) of(seed uint64) (*loaded, error) {
 	other := *l
 	other.seed = &seed
-	return &other, other.prepare()
+	p, err := l.plan.Reseed(seed)
+	if err != nil {
+		return &other, fail(exitBad, "%s: seed %d: %w", l.path, seed, err)
+	}
+	other.plan = p
+	return &other, nil
 }
 
 // again is the command line that repeats the run.
-func (l *loaded) again() string { return l.plan.Command(program(), l.path, l.games, l.sets) }
+func (l *loaded) again() string {
+	if l.replay != "" {
+		return l.replay
+	}
+	p := *l.plan
+	if l.seed != nil && *l.seed != p.Scenario.Seed { // no plan could be made of it
+		s := *p.Scenario
+		s.Seed = *l.seed
+		p.Scenario = &s
+	}
+	return p.Command(program(), l.path, l.games, l.sets)
+}
 
 // gameFiles are the names of the files of matches.
 func (l *loaded) gameFiles() (names []string) {

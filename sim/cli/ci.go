@@ -1,0 +1,267 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+
+	"bettensor/sim"
+	"bettensor/sim/scenario"
+
+	"github.com/urfave/cli/v2"
+)
+
+func ciCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "ci",
+		Usage:     "run a folder of scenarios as regression tests, a line each",
+		ArgsUsage: "DIR",
+		Description: "Runs every *.yaml in DIR and the folders in it: faults, attacks, incentives by their thresholds.\n" +
+			"Exits with the code of the worst, in the order 2, 4, 3, 5, 1.",
+		Flags: []cli.Flag{
+			&cli.StringFlag{Name: "junit", Usage: "write JUnit XML to `FILE`"},
+			&cli.StringFlag{Name: "markdown", Usage: "write a summary in Markdown to `FILE`"},
+			&cli.BoolFlag{Name: "summary", Usage: "append the same to the file named by GITHUB_STEP_SUMMARY"},
+			&cli.StringFlag{Name: "only", Usage: "run files whose path from DIR matches `PATTERN`, a regular expression"},
+			&cli.StringFlag{Name: "seeds", Usage: "run each scenario with the seeds `A..B` in place of its own"},
+			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "scenarios at a time"},
+			&cli.DurationFlag{Name: "budget", Value: 20 * time.Second, Usage: "warn of a scenario that takes longer; it fails nothing, because machines differ"},
+		},
+		Action: ci,
+	}
+}
+
+func ci(c *cli.Context) error {
+	if c.NArg() != 1 {
+		return fail(exitBad, "expected one folder, got %d arguments, as in: %s scenarios --junit out.xml", c.NArg(), c.Command.HelpName)
+	}
+	if c.Int("parallel") < 1 {
+		return fail(exitBad, "--parallel: expected at least 1, got %d", c.Int("parallel"))
+	}
+	t := &suite{c: c, budget: c.Duration("budget")}
+	if text := c.String("seeds"); text != "" {
+		var err error
+		if t.from, t.to, err = seedRange(text); err != nil {
+			return err
+		}
+		t.seeded = true
+	}
+	files, err := scenarioFiles(c.Args().First(), c.String("only"))
+	if err != nil {
+		return err
+	}
+	tuneHeap()
+	var outputs closers
+	defer outputs.abandon()
+	writers := map[string]io.Writer{}
+	for _, name := range []string{"junit", "markdown"} {
+		if path := c.String(name); path != "" {
+			if writers[name], err = outputs.create(path); err != nil {
+				return err
+			}
+		}
+	}
+	summary := os.Getenv("GITHUB_STEP_SUMMARY")
+	if c.Bool("summary") && summary == "" {
+		return fail(exitBad, "--summary: GITHUB_STEP_SUMMARY names no file; use --markdown FILE")
+	}
+	cases, printed := t.run(c.Context, files, c.Int("parallel"))
+	if err := c.Context.Err(); err != nil {
+		return fail(exitBad, "stopped after %d of %d scenarios", len(cases), len(files))
+	}
+	const title = "sim ci"
+	if w := writers["junit"]; w != nil {
+		if err := sim.WriteJUnit(w, title, cases); err != nil {
+			return fail(exitBad, "%w", err)
+		}
+	}
+	if w := writers["markdown"]; w != nil {
+		if err := sim.WriteMarkdown(w, title, cases); err != nil {
+			return fail(exitBad, "write the summary: %w", err)
+		}
+	}
+	if c.Bool("summary") {
+		if err := appendSummary(summary, title, cases); err != nil {
+			return fail(exitBad, "--summary: %w", err)
+		}
+	}
+	if err := outputs.close(); err != nil {
+		return err
+	}
+	worst, failed := sim.ExitPass, 0
+	for i := range cases {
+		worst = sim.WorstExit(worst, cases[i].Exit())
+		if len(cases[i].Failures) > 0 {
+			failed++
+		}
+	}
+	if failed > 0 {
+		return &exitError{worst, errors.Join(fmt.Errorf("%d of %d scenarios failed", failed, len(cases)), printed)}
+	}
+	_, err = fmt.Fprintf(c.App.Writer, "%d scenarios passed\n", len(cases))
+	return lost(errors.Join(printed, err))
+}
+
+// appendSummary adds a summary to a file that others write too.
+func appendSummary(path, title string, cases []sim.Case) error {
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	return errors.Join(sim.WriteMarkdown(f, title, cases), f.Close())
+}
+
+// scenarioFiles are the scenarios of a folder and the folders in it, in order of
+// their paths.
+func scenarioFiles(dir, only string) ([]string, error) {
+	pattern, err := regexp.Compile(only)
+	if err != nil {
+		return nil, fail(exitBad, "--only: %w", err)
+	}
+	var files []string
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		near, _ := filepath.Rel(dir, path) // within dir, because the walk began there
+		if err == nil && !d.IsDir() && filepath.Ext(path) == ".yaml" && pattern.MatchString(filepath.ToSlash(near)) {
+			files = append(files, path)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fail(exitBad, "%w", err)
+	}
+	if len(files) == 0 {
+		return nil, fail(exitBad, "no scenarios (*.yaml) in %s match %q", dir, only)
+	}
+	return files, nil
+}
+
+// suite runs scenarios as tests.
+type suite struct {
+	c        *cli.Context
+	budget   time.Duration
+	seeded   bool
+	from, to uint64
+}
+
+// run runs files side by side and prints a line of each in their order, as soon
+// as it and those before it are done.
+func (t *suite) run(ctx context.Context, files []string, workers int) (cases []sim.Case, printed error) {
+	done := make([]*sim.Case, len(files))
+	next := 0
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for range min(workers, len(files)) {
+		wg.Go(func() {
+			for {
+				mu.Lock()
+				i := next
+				next++
+				mu.Unlock()
+				if i >= len(files) || ctx.Err() != nil {
+					return
+				}
+				x := t.one(files[i])
+				mu.Lock()
+				done[i] = &x
+				for len(cases) < len(files) && done[len(cases)] != nil {
+					x := done[len(cases)]
+					cases = append(cases, *x)
+					printed = errors.Join(printed, t.print(x))
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	return cases, printed
+}
+
+// print prints a case: its line, and of a failure what it says and how to see it
+// again.
+func (t *suite) print(x *sim.Case) error {
+	var b strings.Builder
+	fmt.Fprintln(&b, x.Line())
+	for _, f := range x.Failures {
+		fmt.Fprintf(&b, "      %s: %s\n", f.Signature(), firstLine(f.First))
+	}
+	if len(x.Failures) > 0 && x.Again != "" {
+		fmt.Fprintf(&b, "      again: %s\n", x.Again)
+	}
+	_, err := io.WriteString(t.c.App.Writer, b.String())
+	return err
+}
+
+// one runs one file.
+func (t *suite) one(path string) (x sim.Case) {
+	began := time.Now()
+	x = sim.Case{Suite: filepath.ToSlash(filepath.Dir(path)), Name: strings.TrimSuffix(filepath.Base(path), ".yaml"), File: path}
+	defer func() {
+		took := time.Since(began)
+		x.Seconds = took.Seconds()
+		if took > t.budget && t.budget > 0 {
+			x.Warnings = append(x.Warnings, fmt.Sprintf("took %.1f s of %s", took.Seconds(), t.budget))
+		}
+	}()
+	if isBenchmark(path) {
+		x.Warnings = append(x.Warnings, "left out: a benchmark, for bench run")
+		return x
+	}
+	l, err := loadFile(t.c, path)
+	if err != nil {
+		x.Failures = []sim.Failure{{Exit: exitBad, Kind: "error", By: "scenario", First: err.Error()}}
+		return x
+	}
+	x.Again = l.again()
+	if t.seeded {
+		t.sweep(l, &x)
+		return x
+	}
+	res, err := l.once(l.options(t.c))
+	if err != nil {
+		x.Failures = []sim.Failure{broken(err)}
+		return x
+	}
+	x.Failures, x.Note = res.Failures(), fmt.Sprintf("seed %d, %d events", res.Seed, res.Events)
+	return x
+}
+
+// sweep runs a scenario with the seeds of the command line, one after the other:
+// other scenarios run beside it.
+func (t *suite) sweep(l *loaded, x *sim.Case) {
+	s := &seeds{l: l, opt: l.options(t.c), from: t.from, n: int(t.to - t.from + 1), workers: 1, quiet: true}
+	runs, err := s.run(t.c.Context)
+	if err != nil {
+		x.Failures = []sim.Failure{broken(err)}
+		return
+	}
+	var r sim.SweepResult
+	r.Add(sim.SweptScenario{File: l.path, Scenario: l.plan.Scenario.Name, From: t.from, To: t.to}, runs, "")
+	for _, g := range r.Groups() {
+		f := g.Seeds[0].Failure
+		f.First = fmt.Sprintf("%d of %d seeds, first %d: %s", len(g.Seeds), r.Seeds, g.Seeds[0].Seed, f.First)
+		x.Failures, x.Again = append(x.Failures, f), r.Groups()[0].Seeds[0].Replay
+	}
+	for _, p := range r.Missed() {
+		x.Failures = append(x.Failures, sim.Failure{Exit: sim.ExitThreshold, Kind: "sometimes", By: p.Name, First: fmt.Sprintf("no seed of %d to %d reached it", t.from, t.to)})
+	}
+	x.Note = fmt.Sprintf("seeds %d to %d, %d events", t.from, t.to, r.Events)
+}
+
+// isBenchmark says that a file is one for `bench run`.
+func isBenchmark(path string) bool {
+	data, err := readFile(path, scenario.MaxFileBytes)
+	if err != nil {
+		return false // told when it is loaded
+	}
+	d, err := scenario.NewDraft(data)
+	return err == nil && len(d.Keys("load")) > 0
+}

@@ -1,0 +1,127 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bettensor/sim"
+)
+
+// TestCI: a folder runs as tests, a line each in the order of files; the exit code
+// is that of the worst, and every form of the report tells it.
+func TestCI(t *testing.T) {
+	dir := folder(t, map[string]string{
+		"a.yaml": small, "b.yaml": strings.Replace(small, "name: small", "name: small\nseed: 3", 1), "c.yaml": "seed: x\n",
+		"d.yaml": strings.Replace(small, "name: small", "thresholds: [{metric: gini, expect: value<0}]", 1),
+	})
+	if err := os.Mkdir(filepath.Join(dir, "bench"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "bench", "bus.yaml"), []byte("load: {what: bus}\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { plant = nil }()
+	plant = badWeights
+	out := t.TempDir()
+	junit, markdown, summary := filepath.Join(out, "j.xml"), filepath.Join(out, "m.md"), filepath.Join(out, "s.md")
+	t.Setenv("GITHUB_STEP_SUMMARY", summary)
+	said, code := here(t, t.Context(), "sim", "ci", dir, "--junit", junit, "--markdown", markdown, "--summary", "--parallel", "3", "--budget", "1ns")
+	if code != sim.ExitSafety {
+		t.Errorf("exit code %d, want 2", code)
+	}
+	at := 0
+	for _, want := range []string{"PASS  a ", "; warning: took ", "FAIL  b ", "invariant weights-valid: ", "again: ", "PASS  bus ", "FAIL  c ", "error scenario: ", "FAIL  d ", "threshold gini"} {
+		i := strings.Index(said[at:], want)
+		if i < 0 {
+			t.Fatalf("%q is missing, or not in its place, in\n%s", want, said)
+		}
+		at += i
+	}
+	for file, wants := range map[string][]string{
+		junit:    {`tests="5" failures="2" errors="1"`, `type="threshold gini"`, `file="` + filepath.Join(dir, "b.yaml")},
+		markdown: {"### sim ci: 2 of 5 passed", "| ❌ | b |"},
+		summary:  {"### sim ci: 2 of 5 passed"},
+	} {
+		data, err := os.ReadFile(file)
+		for _, want := range wants {
+			if err != nil || !strings.Contains(string(data), want) {
+				t.Errorf("%s: %v, %q is missing in\n%s", file, err, want, data)
+			}
+		}
+	}
+	for _, c := range []struct {
+		args []string
+		exit int
+	}{
+		{[]string{"--only", "^a"}, sim.ExitPass}, {[]string{"--only", "^(c|d)"}, sim.ExitThreshold}, {[]string{"--only", "^c"}, sim.ExitBad},
+		{[]string{"--only", "z"}, exitBad}, {[]string{"--only", "("}, exitBad}, {[]string{"--parallel", "0"}, exitBad},
+		{[]string{"--only", "^a", "--seeds", "1..2"}, sim.ExitPass}, {[]string{"--only", "^a", "--seeds", "2..3"}, sim.ExitSafety},
+	} {
+		if said, code := here(t, t.Context(), append([]string{"sim", "ci", dir}, c.args...)...); code != c.exit {
+			t.Errorf("%v: exit code %d, want %d\n%s", c.args, code, c.exit, said)
+		}
+	}
+}
+
+// TestShrinkCommand: a seed that fails is looked for, what is written runs and
+// fails alike, and says how to run it.
+func TestShrinkCommand(t *testing.T) {
+	dir := folder(t, map[string]string{"small.yaml": small})
+	defer func() { plant = nil }()
+	plant = badWeights
+	file, to := filepath.Join(dir, "small.yaml"), filepath.Join(dir, "smaller.yaml")
+	said, code := here(t, t.Context(), "sim", "shrink", file, "--seeds", "1..5", "--runs", "20", "-o", to)
+	if code != 0 {
+		t.Fatalf("exit code %d: %s", code, said)
+	}
+	data, err := os.ReadFile(to)
+	if err != nil || !strings.Contains(string(data), "# Shows: invariant weights-valid, ") || !strings.Contains(string(data), "small.yaml, seed 3: ") ||
+		!strings.Contains(string(data), " sim run "+to+"\n") || strings.Contains(string(data), "\nminers") {
+		t.Errorf("%v:\n%s", err, data)
+	}
+	if said, code := here(t, t.Context(), "sim", "run", "--quiet", to); code != sim.ExitSafety {
+		t.Errorf("what was written: exit code %d\n%s", code, said)
+	}
+	for _, args := range [][]string{{file, "--seed", "1"}, {file, "--seeds", "1..2"}, {file, "--runs", "1"}, {file, "--seed", "3", "--by", "liveness x"}} {
+		if said, code := here(t, t.Context(), append([]string{"sim", "shrink"}, args...)...); code != exitBad {
+			t.Errorf("%v: exit code %d, want 1\n%s", args, code, said)
+		}
+	}
+}
+
+// TestTraces: a trace is made again from its first line; where it was changed the
+// first difference is named, by replay and by diff; a replay stops where it is told.
+func TestTraces(t *testing.T) {
+	dir := folder(t, map[string]string{"small.yaml": small})
+	file, trace, other := filepath.Join(dir, "small.yaml"), filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	if _, code := here(t, t.Context(), "sim", "run", "--quiet", file, "--seed", "4", "--trace", trace); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	data, err := os.ReadFile(trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := strings.Replace(string(data), `"name":"games_updated"`, `"name":"games_outdated"`, 1)
+	if err := os.WriteFile(other, []byte(changed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		args []string
+		exit int
+		want string
+	}{
+		{[]string{"replay", trace}, 0, "the same trace: small, seed 4"},
+		{[]string{"replay", other}, sim.ExitDivergence, `name: "games_outdated", "games_updated"`},
+		{[]string{"replay", trace, "--until", "games_updated#2"}, 0, "stopped at games_updated#2: "},
+		{[]string{"replay", file}, exitBad, "a trace that begins with its scenario"},
+		{[]string{"diff", trace, trace}, 0, "the traces are the same"},
+		{[]string{"diff", trace, other}, sim.ExitDivergence, `name: "games_updated", "games_outdated"`},
+		{[]string{"diff", trace}, exitBad, "expected two traces"},
+	} {
+		if said, code := here(t, t.Context(), append([]string{"sim"}, c.args...)...); code != c.exit || !strings.Contains(said, c.want) {
+			t.Errorf("%v: exit code %d, want %d\n%s", c.args, code, c.exit, said)
+		}
+	}
+}
