@@ -21,6 +21,17 @@ const feedOverlap = 6 * time.Hour
 // an hour at the default pace, which is a provider's ordinary outage.
 const staleFeed = 6
 
+// A game is overdue that began overdueAfter ago, which is longer than any of them
+// lasts, and of which no end was told. The feed has told it and we have not heard,
+// if an answer was cut short or came from a cache; what it dates before our last
+// poll it does not tell again by itself. So it is asked as far back as the first
+// overdue game's start every overdueEvery, for overdueLife: then a person must look.
+const (
+	overdueAfter = 6 * time.Hour
+	overdueEvery = time.Hour
+	overdueLife  = 7 * 24 * time.Hour
+)
+
 // games is the validator's Games service: it polls the feed, believes what
 // feed.Timely and feed.Merge believe, a changed result later than all else (see
 // corrections.go), and tells the others once it is on disk.
@@ -35,6 +46,7 @@ type games struct {
 	run     *sched.Run
 	closing *sched.Timer // a moment before the next kick-off
 	since   time.Time
+	sought  time.Time // when overdue games were asked for last
 	pending []gameNews
 	stats   struct{ polls, changed, refused, ahead, forgotten uint64 }
 	corrections
@@ -96,11 +108,26 @@ func (g *games) awaitStart() {
 
 func (g *games) poll(r *sched.Run) {
 	g.run = r
-	since := g.corrections.since(g.since)
+	since := g.seek(g.corrections.since(g.since))
 	if !since.IsZero() {
 		since = since.Add(-feedOverlap)
 	}
 	g.port.Start(feed.Request{Since: since})
+}
+
+// seek is from when on the feed must be asked so that it tells again of overdue
+// games, since being from when on it would be asked without them.
+func (g *games) seek(since time.Time) time.Time {
+	now := g.v.loop.Now()
+	if now.Sub(g.sought) < overdueEvery {
+		return since
+	}
+	x := g.v.State.firstFrom(now.Add(-overdueLife), func(x *bet.Game) bool { return x.Status == bet.Scheduled })
+	if x == nil || now.Sub(x.Start) < overdueAfter || !x.Start.Before(since) {
+		return since
+	}
+	g.sought = now
+	return x.Start
 }
 
 func (g *games) done(_ sched.Ticket, _ feed.Request, b feed.Batch, err error) {

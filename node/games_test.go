@@ -42,3 +42,21 @@ func TestClosingOddsArePolled(t *testing.T) {
 		})
 	}
 }
+
+// TestOverdueGameIsSought: a result that the feed dates before our last poll, and
+// that was not in its answer, is asked for again.
+func TestOverdueGameIsSought(t *testing.T) {
+	r := newRig(t)
+	n := r.addValidator("v0")
+	g := r.offer("100", t0.Add(time.Hour))
+	r.run(30 * time.Minute)
+	r.run(3 * time.Hour) // the answers of these hours lack the result
+	g.Status, g.Outcome, g.ResultAt, g.Active = bet.Finished, bet.Home, t0.Add(150*time.Minute), false
+	r.run(8 * time.Hour) // longer than polls overlap
+	g.Updated = g.ResultAt
+	r.games[0] = g
+	r.run(90 * time.Minute)
+	if x := n.v.State.Games["100"]; x.Status != bet.Finished {
+		t.Errorf("%v, %v after its start", x.Status, r.w.Now().Sub(x.Start))
+	}
+}

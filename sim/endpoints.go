@@ -108,11 +108,12 @@ func (h *Host) feedBackend() sched.Backend[feed.Request, feed.Batch] {
 			if floor := now.Add(-feedBack); since.Before(floor) {
 				since = floor
 			}
-			b := feed.Batch{Games: w.cfg.Feed.Changes(since, now), At: now}
+			b := feed.Batch{Games: h.changes(since, now), At: now}
 			answer := func() { reply(sched.Result[feed.Batch]{Res: b}) }
-			w.Sched.After(half, sched.Func(answer))
+			late := half + h.faultDelay("feed.slow")
+			w.Sched.After(late, sched.Func(answer))
 			if fate == Doubled {
-				w.Sched.After(half, sched.Func(answer))
+				w.Sched.After(late, sched.Func(answer))
 			}
 		}))
 	}

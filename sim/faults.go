@@ -20,6 +20,7 @@ type active struct {
 	h   *Host
 	rng *rand.Rand // of this window on this host: its draws shift nobody else's
 
+	seed   uint64 // of the window
 	length time.Duration
 	open   bool // it lasts to the end of the run
 
@@ -108,11 +109,12 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 		if err != nil {
 			return err
 		}
+		w.feedLies = w.feedLies || f.Family() == "feed"
 		plan := sched.NewStream(w.cfg.Seed, f.Stream(), "windows")
 		open := func(win fault.Window) {
 			var hit []*active
 			for _, h := range w.hitBy(win, hosts, f.Params.Share) {
-				hit = append(hit, &active{f: f, id: win.ID(f), h: h, length: win.End - win.Start, open: win.End >= duration, rng: sched.NewStream(win.Draw, h.Name), others: others})
+				hit = append(hit, &active{f: f, id: win.ID(f), h: h, seed: win.Draw, length: win.End - win.Start, open: win.End >= duration, rng: sched.NewStream(win.Draw, h.Name), others: others})
 				hit[len(hit)-1].first = hit[0]
 			}
 			w.Sched.Push(w.cfg.Start.Add(win.Start), sched.Func(func() { w.beginFault(hit, win.End-win.Start) }))

@@ -42,6 +42,7 @@ type Host struct {
 	ends        map[wire.Conn]*end // of its connections
 	down        int                // crashes by faults that are not over: start does nothing
 	active      []*active
+	lens        lens    // of its feed
 	reader      through // where a fault makes it a slow reader
 }
 

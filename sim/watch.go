@@ -26,6 +26,7 @@ func (r *recorder) facts() invariant.Facts {
 			g, ok := m.Game(id, at)
 			return g.ResultAt, ok && g.Status == bet.Finished
 		},
+		Told:      w.told,
 		Disk:      w.diskOf,
 		Metagraph: func() *chain.Metagraph { return w.Chain.Metagraph(w.now()) },
 		Earned:    func(h chain.Hotkey) chain.Rao { return w.Chain.Earned(h).Total() },

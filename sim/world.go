@@ -103,6 +103,7 @@ type World struct {
 	net      *network
 	tracer   sched.Tracer
 	triggers []*trigger
+	feedLies bool // some fault may change what feeds tell
 
 	// FaultWindows counts the windows of faults that have begun.
 	FaultWindows int

@@ -160,6 +160,16 @@ type Params struct {
 
 	// Of the feed.
 
+	// Games that are hit, as a share of all. Which ones is drawn for each game by
+	// itself.
+	Games float64 `key:"games" range:"0..1"`
+	// Hours by which times are moved, or after which a game called off is played; 0
+	// is never.
+	Hours int `key:"hours" range:"-48..720"`
+	// Odds that are told: `jump` to half and double, `vanish`, are not a number
+	// (`nan`), lie below 1 (`low`) or beyond all bounds (`huge`).
+	Odds string `key:"odds" enum:"jump,vanish,nan,low,huge"`
+
 	// Of the store.
 
 	// Free is what the disk has room for when the window begins.
