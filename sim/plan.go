@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -51,10 +52,16 @@ func CoefficientNames() []string {
 	return names
 }
 
+// ErrBenchmark is a scenario with a load: it is measured, not run.
+var ErrBenchmark = errors.New("the file has load and is a benchmark")
+
 // NewPlan makes a plan. games are files of matches; with none the market of the
 // scenario is made up. Problems are the files' own.
 func NewPlan(s *scenario.Scenario, games []market.File) (*Plan, []market.Problem, error) {
 	p := &Plan{Scenario: s, source: s, games: games}
+	if what := s.Load.What; what != "" && what != "sim" {
+		return nil, nil, fmt.Errorf("%w of %s", ErrBenchmark, what)
+	}
 	if err := p.schedule(games); err != nil || p.Market == nil {
 		if e, ok := err.(fileProblems); ok {
 			return nil, e, nil
@@ -126,9 +133,6 @@ func (p *Plan) schedule(games []market.File) error {
 // choose makes the swarm's choices, and checks what only a run's length shows.
 func (p *Plan) choose() error {
 	length := p.End.Sub(p.Start)
-	if p.source.Load.What != "" && p.source.Load.What != "sim" {
-		return fmt.Errorf("the file is a benchmark of %s, it has load; run it with: bench run", p.source.Load.What)
-	}
 	s, chosen, err := p.source.Choose(length, func(path ...string) *rand.Rand {
 		return sched.NewStream(p.source.Seed, append([]string{"swarm"}, path...)...)
 	})

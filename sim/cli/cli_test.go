@@ -161,7 +161,6 @@ func TestBadInput(t *testing.T) {
 		{"--parallel", "sim sweep ok.yaml --parallel 0", []string{"--parallel: expected at least 1, got 0"}},
 		{"--against nobody", "sim sweep ok.yaml --against sharp", []string{`--against: no miners of kind "sharp" in ok.yaml`}},
 		{"sweep, bad file", "sim sweep many.yaml", []string{"many.yaml:1:11: ", "many.yaml:2:7: ", "many.yaml:3:25: ", "many.yaml:4:17: ", "many.yaml:5:20: ", "many.yaml:6:45: "}},
-		{"validate", "sim validate empty.yaml", []string{"empty.yaml:1:1: "}},
 		{"describe", "sim describe empty.yaml", []string{"empty.yaml:1:1: "}},
 		{"bench of nothing", "bench bus x", []string{`unexpected argument "x"`}},
 	} {

@@ -1,30 +1,105 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"bettensor/sim"
+	"bettensor/sim/scenario"
+
 	"github.com/urfave/cli/v2"
 )
 
 func validateCommand() *cli.Command {
-	return readCommand("validate", "check a scenario and its files of games without running it", func(w io.Writer, l *loaded) error {
-		_, err := fmt.Fprintf(w, "%s: ok, %d games from %s to %s\n", l.path, len(l.plan.Market.Fixtures()), l.plan.Start.Format("2006-01-02"), l.plan.End.Format("2006-01-02"))
-		return err
-	})
+	return &cli.Command{
+		Name:      "validate",
+		Usage:     "check scenarios and their files of games without running them; every mistake is told as FILE:LINE:COL",
+		ArgsUsage: "SCENARIO.yaml...",
+		Flags:     scenarioFlags(),
+		Action:    validate,
+	}
+}
+
+// validate tells the mistakes of all files, not of the first that has any. They
+// are what was asked for, and so go where the answer goes.
+func validate(c *cli.Context) error {
+	if c.NArg() == 0 {
+		return fail(exitBad, "expected a scenario file, as in: %s scenarios/quickstart.yaml", c.Command.HelpName)
+	}
+	bad := 0
+	for _, path := range c.Args().Slice() {
+		l, err := loadFile(c, path)
+		switch {
+		case err == nil:
+			m := l.plan
+			_, err = fmt.Fprintf(c.App.Writer, "%s: ok, %d games from %s to %s\n", path, len(m.Market.Fixtures()), m.Start.Format("2006-01-02"), m.End.Format("2006-01-02"))
+		case errors.Is(err, sim.ErrBenchmark):
+			_, err = fmt.Fprintf(c.App.Writer, "%s: ok, a benchmark\n", path)
+		default:
+			bad++
+			// What no one place is to blame for is told of the file's beginning.
+			text := err.Error()
+			if rest, whole := strings.CutPrefix(text, path+": "); whole {
+				text = path + ":1:1: " + rest
+			}
+			_, err = fmt.Fprintln(c.App.Writer, text)
+		}
+		if err != nil {
+			return lost(err)
+		}
+	}
+	if bad > 0 {
+		return fail(exitBad, "%d of %d scenarios cannot be run, for what is said above", bad, c.NArg())
+	}
+	return nil
 }
 
 func describeCommand() *cli.Command {
 	return readCommand("describe", "print a scenario with every default filled in", func(w io.Writer, l *loaded) error {
-		for line := range strings.Lines(l.plan.Scenario.Describe()) {
-			fmt.Fprintf(w, "# %s", line)
-		}
-		_, err := w.Write(l.plan.Scenario.Canonical())
-		return err
+		return written(w, l.plan.Scenario, "")
 	})
+}
+
+func expandCommand() *cli.Command {
+	return readCommand("expand", "print a scenario with every choice of its seed written out, which runs to the same trace hash", func(w io.Writer, l *loaded) error {
+		s, err := l.plan.Expanded()
+		if err != nil {
+			return fail(exitBad, "%s: %w", l.path, err)
+		}
+		return written(w, s, fmt.Sprintf("# %s, seed %d, with every choice written out.\n", l.path, s.Seed))
+	})
+}
+
+// written prints a scenario as a file, with what it is in comments above.
+func written(w io.Writer, s *scenario.Scenario, head string) error {
+	if _, err := io.WriteString(w, head); err != nil {
+		return lost(err)
+	}
+	for line := range strings.Lines(s.Describe()) {
+		if _, err := fmt.Fprintf(w, "# %s", line); err != nil {
+			return lost(err)
+		}
+	}
+	_, err := w.Write(s.Canonical())
+	return lost(err)
+}
+
+func schemaCommand() *cli.Command {
+	return &cli.Command{
+		Name:  "schema",
+		Usage: "print the JSON Schema of scenario files, for editors",
+		Action: func(c *cli.Context) error {
+			if c.NArg() > 0 {
+				return fail(exitBad, "expected no arguments, got %d", c.NArg())
+			}
+			_, err := c.App.Writer.Write(scenario.Schema)
+			return lost(err)
+		},
+	}
 }
 
 // readCommand is a command that reads a scenario and says something of it.
@@ -39,7 +114,7 @@ func readCommand(name, usage string, say func(io.Writer, *loaded) error) *cli.Co
 			if err != nil {
 				return err
 			}
-			return lost(say(c.App.Writer, l))
+			return say(c.App.Writer, l)
 		},
 	}
 }
@@ -47,7 +122,7 @@ func readCommand(name, usage string, say func(io.Writer, *loaded) error) *cli.Co
 func listCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "list",
-		Usage:     "list the scenarios of a folder",
+		Usage:     "list the scenarios of a folder: what each shows",
 		ArgsUsage: "[DIR]",
 		Action: func(c *cli.Context) error {
 			dir := "scenarios"
@@ -63,14 +138,28 @@ func listCommand() *cli.Command {
 				if err != nil {
 					return fail(exitBad, "%w", err)
 				}
-				first, _, _ := strings.Cut(string(data), "\n")
-				if _, err := fmt.Fprintf(c.App.Writer, "%s\n    %s\n", f, strings.TrimPrefix(first, "# ")); err != nil {
+				if _, err := fmt.Fprintf(c.App.Writer, "%s\n    %s\n", f, shows(string(data))); err != nil {
 					return lost(err)
 				}
 			}
 			return nil
 		},
 	}
+}
+
+// shows is the first part of the comment that a scenario opens with, on one
+// line.
+func shows(text string) string {
+	var words []string
+	for line := range strings.Lines(text) {
+		rest, comment := strings.CutPrefix(line, "#")
+		rest = strings.TrimSpace(rest)
+		if !comment || len(words) > 0 && strings.HasPrefix(rest, "Expect:") {
+			break
+		}
+		words = append(words, rest)
+	}
+	return strings.TrimPrefix(strings.Join(words, " "), "Shows: ")
 }
 
 // lost is the failure of a command whose output could not be printed; nil for nil.

@@ -51,7 +51,7 @@ type Fault struct {
 	// stay zero.
 	Params Params `key:"parameters" of:"what"`
 	// Windows are the windows one by one, in place of `every`, `until` and
-	// `probability`: what the expansion of a scenario has.
+	// `probability`: what `sim expand` writes.
 	Windows []Planned `key:"windows"`
 }
 

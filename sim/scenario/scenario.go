@@ -66,7 +66,7 @@ type Scenario struct {
 	// Faults that are planned, by name.
 	Faults []fault.Fault `key:"faults"`
 	// Swarm has the seed choose which faults and miners there are, and how hard they
-	// are. Its expansion writes the choice out.
+	// are. `sim expand` writes the choice out.
 	Swarm Swarm `key:"swarm"`
 	// Phases of the run, one after the other, by name. Absent: one, with faults. In a
 	// phase without faults none begins and those that last end.
