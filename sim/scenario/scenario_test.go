@@ -120,6 +120,25 @@ func TestRefusedFiles(t *testing.T) {
 		{"too many windows", minimal + "duration: 5w\nfaults: [{name: a, what: feed.outage, every: 1s, for: 1s}]\n", "x.yaml:3:46: faults[0].every: expected at most 100000 windows in a run of 5w"},
 		{"unknown invariant", minimal + "invariants: {disable: [{name: budgets, reason: because}]}\n", "x.yaml:2:31: invariants.disable[0].name: no invariant \"budgets\" (did you mean \"budget\"?)"},
 		{"coefficient out of range", minimal + "scoring: {vig: 2}\n", "x.yaml:2:16: scoring.vig: score: bad scheme: vig: want 0 to 0.999999, got 2"},
+		{"unknown metric", minimal + "thresholds: [{metric: rewardshare, expect: value<1}]\n", "x.yaml:2:23: thresholds[0].metric: no metric \"rewardshare\" at column 1 (did you mean \"reward_share\"?)"},
+		{"condition of another type", minimal + "thresholds: [{metric: gini, expect: \"p(99)<2s\"}]\n", "x.yaml:2:37: thresholds[0].expect: cannot read \"p(99)<2s\" at column 1: expected value (gini is a value)"},
+		{"unknown group of a metric", minimal + "miners: [{kind: late}]\nthresholds: [{metric: \"roi{group:lat}\", expect: value<1}]\n", "x.yaml:3:23: thresholds[0].metric: no group of miners \"lat\" at column 11 (did you mean \"late\"?)"},
+		{"two thresholds of one name", minimal + "thresholds: [{metric: gini, expect: value<1}, {metric: gini, expect: value>0}]\n", "x.yaml:2:47: thresholds[1].name: expected a name of its own, \"gini\" is also thresholds[0]"},
+		{"comparison of nothing", minimal + "expect: [{name: a, that: 1 < 2}]\n", "x.yaml:2:26: expect[0].that: cannot read \"1 < 2\" at column 1: expected a metric on at least one side"},
+		{"unknown property", minimal + "sometimes: [weights_sent]\n", "x.yaml:2:13: sometimes[0]: no property \"weights_sent\" (did you mean \"weights_set\"?)"},
+		{"phase without an end", minimal + "phases: [{name: a}, {name: b, faults: off}]\n", "x.yaml:2:10: phases[0]: for or until is needed: expected when the phase ends"},
+		{"settling under faults", minimal + "phases: [{name: a, settle_within: 1h}]\n", "x.yaml:2:35: phases[0].settle_within: expected faults to be off in a phase that must settle"},
+		{"phases out of order", minimal + "phases: [{name: a, until: 2h}, {name: b, until: 1h}]\n", "x.yaml:2:49: phases[1].until: expected a time after the phase before, 2h, got 1h"},
+		{"swarm without odds", minimal + "swarm: {miners: [{kind: late}]}\n", "x.yaml:2:8: swarm: omit is needed: expected a number from 0 to 1"},
+		{"range the wrong way round", minimal + "swarm: {omit: 0.5, faults: [{name: a, what: feed.outage, every: 3h..1h, for: 1m}]}\n", "x.yaml:2:65: swarm.faults[0].every: expected a duration with a unit, such as 30s, 5m, 2h, 1d, 1w or 10blk, from 1s to 3650d, or LOW..HIGH of two, got \"3h..1h\""},
+		{"range of a parameter", minimal + "swarm: {omit: 0.5, faults: [{name: a, what: network.loss, every: 1h, for: 1m, parameters: {loss: 0.5..2}}]}\n", "x.yaml:2:98: swarm.faults[0].parameters.loss: expected a finite number from 0 to 1, or LOW..HIGH of two, got \"0.5..2\""},
+		{"windows and every", minimal + "faults: [{name: a, what: feed.outage, every: 1h, windows: [{at: 1h}]}]\n", "x.yaml:2:46: faults[0].every: not used where windows is given: remove one of them"},
+		{"window of nobody", minimal + "faults: [{name: a, what: feed.outage, windows: [{at: 1h, hit: [v1]}]}]\n", "x.yaml:2:64: faults[0].windows[0].hit[0]: no node \"v1\" (did you mean \"v0\"?)"},
+		{"hostile first validator", "validators: [{name: v0, kind: lazy}]\n", "x.yaml:1:31: validators[0].kind: expected the first validator to be honest: predictions are counted at it, got lazy"},
+		{"friends of nobody", "validators: [{name: v0}, {name: v1, kind: biased}]\n", "x.yaml:1:26: validators[1].parameters.friends: needed for biased: expected the name of a group of miners"},
+		{"load with another's key", "load: {what: score, producers: 2}\n", "x.yaml:1:32: load.producers: not used where load.what is score (have: miners, predictions)"},
+		{"open without a rate", "load: {what: bus, arrivals: open}\n", "x.yaml:1:7: load.rate: needed with open arrivals: expected operations a second"},
+		{"repeat without load", minimal + "repeat: 3\n", "x.yaml:2:9: repeat: used with load only, which makes the file a benchmark"},
 		{"unknown coefficient", minimal + "scoring: {vigg: 2}\n", "x.yaml:2:11: scoring.vigg: unknown key (did you mean \"vig\"?)"},
 		{"too many items", "validators: [" + strings.Repeat("{},", 1001) + "]\n", "x.yaml:1:13: validators: expected at most 1000 items, got 1001"},
 		{"alias bomb", bomb, "expected at most 100000 values after aliases are put in"},
@@ -598,5 +617,34 @@ func TestHostileFileIsBounded(t *testing.T) {
 	}
 	if lines := strings.Split(problems.Error(), "\n"); len(lines) != scenario.MaxProblems+1 || !strings.HasPrefix(lines[scenario.MaxProblems], "… and ") {
 		t.Errorf("%d lines, the last %q", len(lines), lines[len(lines)-1])
+	}
+}
+
+// TestCanonicalKeepsEverySection: what a file says of swarm, phases, windows,
+// judgement and load reads back from its canonical form.
+func TestCanonicalKeepsEverySection(t *testing.T) {
+	for _, text := range []string{minimal + `
+order: explore
+miners: [{kind: late}]
+faults:
+  - {name: a, what: process.crash, target: all, windows: [{at: 1h, for: 5m, draw: 18446744073709551615, hit: [v0, late-0]}, {at: 2h}]}
+  - {name: b, what: feed.outage, when: "weights_set#2", windows: [{for: 5m, draw: 3}]}
+swarm:
+  omit: 0.25
+  faults: [{name: c, what: network.partition, target: all, every: 1h..2h, for: 1m, probability: 0.1..1, parameters: {direction: in|out, share: 0.1..1}}]
+  miners: [{kind: copycat, count: 1..3, parameters: {leader: late}}]
+phases: [{name: a, until: 3h}, {name: heal, faults: off, for: 1h, settle_within: 30m}, {name: z}]
+thresholds: [{metric: "roi{group:late}", expect: "value<0.5, value>-1", abort: true}]
+expect: [{name: x, that: "2 * gini < hhi"}]
+sometimes: [settled, scored]
+`, "load: {what: store, arrivals: open, rate: 1000, ramp: 1s, mix: [{name: put, share: 0.5}, {name: get, share: 0.5}], payload: 1kB, for: 5s}\nwarmup: 1s\nrepeat: 3\n"} {
+		s := parse(t, text)
+		again := parse(t, string(s.Canonical()))
+		if diff := cmp.Diff(s, again); diff != "" {
+			t.Errorf("(-file +canonical):\n%s\n%s", diff, s.Canonical())
+		}
+		if s.Load.What == "" && (len(s.Faults[0].Windows) != 2 || s.Swarm.Faults[0].Params["direction"] != "in|out" || len(s.Phases) != 3) {
+			t.Errorf("read as %+v", s)
+		}
 	}
 }
