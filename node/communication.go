@@ -277,8 +277,12 @@ func (c *communication) remember(h chain.Hotkey, nonce string, wall time.Time) e
 	return err
 }
 
-// durable welcomes those whose authentication will not be taken again.
+// durable welcomes those whose authentication will not be taken again, once the
+// games that they are told of will not be taken back either.
 func (c *communication) durable(upTo store.Seq) {
+	if c.v.State.told > upTo {
+		return
+	}
 	n := 0
 	for ; n < len(c.waiting) && c.waiting[n].seq <= upTo; n++ {
 		if s := c.waiting[n]; c.sessions[s.conn] == s {

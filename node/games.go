@@ -207,6 +207,7 @@ func (g *games) learn(b *feed.Batch) {
 		return
 	}
 	news.seq = g.v.store.Commit(batch)
+	g.v.State.told = news.seq
 	g.pending = append(g.pending, news)
 	g.awaitStart()
 }

@@ -319,11 +319,15 @@ func (p *poll) send(x *polled) {
 // told is the games of the window around now, encoded once for many axons.
 func (p *poll) told() []byte {
 	now := p.v.loop.Now()
-	if p.games == nil || now.Sub(p.gamesAt) >= toldFresh {
+	if durable := p.v.State.told <= p.v.store.Durable(); durable && (p.games == nil || now.Sub(p.gamesAt) >= toldFresh) {
 		all := p.v.State.gamesFrom(now.Add(-gamesBack), func(g *bet.Game) bool { return g.Start.Before(now.Add(gamesAhead)) })
 		var n int
 		p.games, n = wire.AppendGames(nil, all)
 		p.gamesAt, p.left = now, len(all)-n
+	}
+	if p.games == nil { // of none that a crash would not take back
+		none, _ := wire.AppendGames(nil, nil)
+		return none
 	}
 	return p.games
 }

@@ -11,6 +11,7 @@ import (
 	"bettensor/node/ledger"
 	"bettensor/node/score"
 	"bettensor/node/wire"
+	"bettensor/store"
 )
 
 // State is what the services of a node share. Each field has one service that
@@ -26,6 +27,7 @@ type State struct {
 	// Games by id; a game is replaced, never changed. Games writes.
 	Games   map[bet.GameID]*bet.Game
 	ordered []*bet.Game // the same, by start and then id
+	told    store.Seq   // the commit that makes all of Games durable: before it they are told to nobody
 
 	// Book of accepted predictions. Predictions writes. Validator only.
 	Book Book

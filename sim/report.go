@@ -46,6 +46,7 @@ func (r *Result) writeSummary(w io.Writer) {
 		checked += x.Checked
 	}
 	fmt.Fprintf(w, "%d invariants, %s checks, %d violations\n", len(r.Invariants), grouped(checked), r.Violated())
+	r.writeLiveness(w)
 	if r.Checked {
 		fmt.Fprintln(w, "deterministic: two runs left the same trace, byte for byte")
 	}
@@ -268,4 +269,23 @@ func grouped(n uint64) string {
 		b.WriteRune(c)
 	}
 	return b.String()
+}
+
+// writeLiveness says what had settled where the scenario has a healing phase, and
+// that nothing was looked at where it has none.
+func (r *Result) writeLiveness(w io.Writer) {
+	if len(r.Liveness) == 0 {
+		fmt.Fprintln(w, "liveness not checked: no phase with settle_within")
+		return
+	}
+	checked, failed := uint64(0), uint64(0)
+	for _, c := range r.Liveness {
+		checked, failed = checked+c.Checked, failed+c.Failed
+	}
+	fmt.Fprintf(w, "%d liveness checks, %s looked at, %d not settled\n", len(r.Liveness), grouped(checked), failed)
+	for _, c := range r.Liveness {
+		if c.Failed > 0 {
+			fmt.Fprintf(w, "  %s, after %s: %d of %d: %s\n", c.Name, c.Phase, c.Failed, c.Checked, c.First)
+		}
+	}
 }

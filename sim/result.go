@@ -32,6 +32,7 @@ type Result struct {
 	Validators      []ValidatorResult `json:"validators"`
 	Miners          []MinerResult     `json:"miners"`
 	Invariants      []InvariantResult `json:"invariants"`
+	Liveness        []LivenessCheck   `json:"liveness,omitempty"`
 	Topics          []TopicResult     `json:"topics"`
 	Tasks           []TaskResult      `json:"tasks"`
 	FaultWindows    int               `json:"fault_windows"`
@@ -250,7 +251,7 @@ func (r *recorder) result() *Result {
 			all = append(all, s)
 		}
 	}
-	res.Checkpoints = r.checkpoints
+	res.Checkpoints, res.Liveness = r.checkpoints, r.liveness
 	res.Topics = sumTopics(all)
 	res.Tasks = sumTasks(all)
 	return res

@@ -96,9 +96,7 @@ turning:
 				if end.turn(w, deadlines[0].at) {
 					break turning
 				}
-				if r.healed != nil {
-					r.healed(deadlines[0].phase)
-				}
+				r.settles(deadlines[0].phase)
 				deadlines = deadlines[1:]
 				continue
 			case !day.After(until):
@@ -179,7 +177,7 @@ type recorder struct {
 	retired     []bool       // which of them were validators
 	order       []*tally     // of the miners, in the order of the hosts
 	properties  map[string]uint64
-	healed      func(phase string) // called where a phase's settle_within is over
+	liveness    []LivenessCheck // of each healing phase
 	checkpoints []uint64
 	measured
 }

@@ -52,6 +52,11 @@ func (r *Result) Failures() []Failure {
 			out = append(out, Failure{ExitSafety, "invariant", i.Name, i.First})
 		}
 	}
+	for _, c := range r.Liveness {
+		if c.Failed > 0 {
+			out = append(out, Failure{ExitLiveness, "liveness", c.Name, "phase " + c.Phase + ": " + c.First})
+		}
+	}
 	for _, t := range r.Thresholds {
 		if !t.OK {
 			out = append(out, Failure{ExitThreshold, "threshold", t.Name, t.String()})

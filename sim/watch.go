@@ -31,7 +31,7 @@ func (r *recorder) facts() invariant.Facts {
 		Metagraph: func() *chain.Metagraph { return w.Chain.Metagraph(w.now()) },
 		Earned:    func(h chain.Hotkey) chain.Rao { return w.Chain.Earned(h).Total() },
 		Slack:     24*time.Hour + 2*(s.Node.FeedPoll+s.Node.ScoringInterval+s.Node.SettleDelay) + r.troubled(),
-		Lag:       2*(s.Node.MetagraphInterval+s.Node.ScoringInterval) + r.troubled(),
+		Lag:       2*s.Node.MetagraphInterval + 2*time.Minute + r.troubled(),
 		Recovery:  10*time.Minute + r.troubled(),
 	}
 }
@@ -49,7 +49,7 @@ func (r *recorder) troubled() (d time.Duration) {
 // hotkey of nobody's.
 func (w *World) diskOf(hotkey chain.Hotkey) store.Snapshot {
 	for _, h := range w.Hosts {
-		if h.Hotkey == hotkey && h.IsValidator() && h.disk.engine != nil {
+		if h.Hotkey == hotkey && h.IsValidator() && !h.hostile() && h.disk.engine != nil {
 			snap, err := h.disk.engine.Snapshot()
 			if err != nil {
 				panic("sim: snapshot of " + h.Name + ": " + err.Error())
@@ -69,7 +69,7 @@ const (
 	closingEnds = 64
 	// waitingEvents is how many events may wait in the world for each of its nodes:
 	// its timers, and a burst of frames under way.
-	waitingEvents = 8192
+	waitingEvents = 1024
 )
 
 // figures are what the node holds and what bounds it, by its published Stats and

@@ -3,7 +3,6 @@ package invariant
 import (
 	"time"
 
-	"bettensor/node/chain"
 	"bettensor/node/ledger"
 )
 
@@ -27,8 +26,9 @@ func (r *oneVoteAtATime) judgeVote(at time.Time, v *validator, w *vote) {
 		if e.Number != last.number {
 			continue
 		}
-		lost := e.Phase == ledger.Refused || e.Phase == ledger.Superseded && w.meta.Block < last.block+eraBlocks
-		if lost && chain.TotalVariation(e.Weights, w.row.Weights) > 0 || e.Phase == ledger.Planned {
+		lost := e.Phase == ledger.Refused && e.Code == "" || e.Phase == ledger.Superseded && w.meta.Block < last.block+eraBlocks
+		// A refusal with the chain's code is the endpoint's word; nobody can know better.
+		if lost || e.Phase == ledger.Planned {
 			r.violate(at, "%s sends set %d, and takes set %d for %s, which the chain accepted in block %d of the same epoch", v.name, w.row.Number, e.Number, e.Phase, last.block)
 		}
 	}

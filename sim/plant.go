@@ -1,0 +1,147 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"bettensor/node"
+	"bettensor/sim/scenario"
+)
+
+// Bug is a bug that can be planted in a world: a node, a disk, a feed, a chain or
+// somebody on the way who does one thing wrong. Each is kept so that a test can
+// prove that an observer finds it. Nearly all lie in an adapter or on a disk,
+// where no line of the program changes; see node.Defect for the others.
+type Bug struct {
+	Name string
+	Doc  string
+	// Finds are the invariants and the checks of liveness that must find it, in
+	// order; others may as well.
+	Finds []string
+	// Seeds within which a sweep of its scenario finds it.
+	Seeds int
+
+	more  string // what its scenario has beside plantedBase
+	plant func(*World)
+}
+
+// plantedBase is the scenario of every bug: a few days, small enough for a sweep.
+const plantedBase = `
+name: planted
+duration: 3d
+node: {heartbeat: 20m}
+validators:
+  - {name: v0, stake: 10000}
+miners:
+  - {kind: random, count: 3}
+  - {kind: late, count: 3}
+`
+
+// crashes are what many bugs need to show.
+const crashes = `
+faults:
+  - {name: crash, what: process.crash, target: validators.v0, at: 1d3h, for: 30s, every: 13h, until: 2d12h}
+`
+
+// Scenario is the scenario in which the bug is looked for, as a file would hold it.
+func (b *Bug) Scenario() string { return strings.TrimLeft(plantedBase+b.more, "\n") }
+
+// Plan is the bug's scenario with a seed, ready to run.
+func (b *Bug) Plan(seed uint64) (*Plan, error) {
+	s, problems := scenario.Parse("planted "+b.Name, []byte(b.Scenario()), []string{fmt.Sprintf("seed=%d", seed)}, ScenarioOption())
+	if len(problems) > 0 {
+		return nil, problems
+	}
+	p, _, err := NewPlan(s, nil)
+	return p, err
+}
+
+// Plant puts the bug into a world that has not begun to turn.
+func (b *Bug) Plant(w *World) { b.plant(w) }
+
+// Found are those of a result's failures that the bug must be found by.
+func (b *Bug) Found(r *Result) (found []string) {
+	for _, f := range r.Failures() {
+		if slices.Contains(b.Finds, f.By) && !slices.Contains(found, f.By) {
+			found = append(found, f.By)
+		}
+	}
+	return found
+}
+
+// Find looks for the bug with the seeds 1 to most and returns the first that
+// finds it, 0 for none, and by what it was found.
+func (b *Bug) Find(most uint64) (seed uint64, by []string, err error) {
+	for seed = 1; seed <= most; seed++ {
+		p, err := b.Plan(seed)
+		if err != nil {
+			return 0, nil, err
+		}
+		r, err := p.Run(RunOptions{Prepare: b.plant})
+		if err != nil {
+			return 0, nil, err
+		}
+		if by = b.Found(r); len(by) > 0 {
+			return seed, by, nil
+		}
+	}
+	return 0, nil, nil
+}
+
+// Bugs are all bugs that can be planted, by name.
+func Bugs() []Bug {
+	out := slices.Concat(diskBugs, wireBugs, feedBugs, chainBugs, nodeBugs)
+	slices.SortFunc(out, func(a, b Bug) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+// FindBug returns the bug of a name.
+func FindBug(name string) (Bug, bool) {
+	all := Bugs()
+	i := slices.IndexFunc(all, func(b Bug) bool { return b.Name == name })
+	if i < 0 {
+		return Bug{}, false
+	}
+	return all[i], true
+}
+
+// between has f wrap the ways out of validators, or of miners.
+func between(w *World, validators bool, f func(h *Host, p *node.Ports)) {
+	before := w.OnPorts
+	w.OnPorts = func(h *Host, p *node.Ports) {
+		if before != nil {
+			before(h, p)
+		}
+		if h.IsValidator() == validators {
+			f(h, p)
+		}
+	}
+}
+
+// nodeBugs are those that no way out of a node shows.
+var nodeBugs = []Bug{
+	{Name: "budget-read-before-insert", Doc: "The budget is read before what is under way to the disk has been counted; miners ask for three times of it.",
+		Finds: []string{"budget-per-day", "budget-row"}, Seeds: 2, plant: func(w *World) {
+			for i := range w.cfg.Miners {
+				w.cfg.Miners[i].Node.Budget = 3000_00
+			}
+			defect(w, node.DefectBudgetRead)
+		}},
+	{Name: "cut-off-by-miner-clock", Doc: "Whether a game has begun is judged by the date in the submission; somebody bets after kick-off and writes an earlier one.",
+		Finds: []string{"no-late-acceptance"}, Seeds: 2, plant: func(w *World) {
+			backdate(w)
+			defect(w, node.DefectMinerClock)
+		}},
+	{Name: "off-by-one-day-boundary", Doc: "The day of the budget begins an hour after the day of the rows.",
+		Finds: []string{"budget-row", "budget-per-day"}, Seeds: 2, more: busy, plant: func(w *World) { defect(w, node.DefectDayBoundary) }},
+	{Name: "wrong-uid-after-reuse", Doc: "Weights go to the slots that hotkeys held when the round began, whoever holds them when the weights are made.",
+		Finds: []string{"new-owner-inherits-nothing"}, Seeds: 10, more: "chain: {weights_rate_limit: 400}\n", plant: func(w *World) {
+			leaves(w)
+			defect(w, node.DefectKeepsSlot)
+		}},
+}
+
+func defect(w *World, d node.Defect) {
+	between(w, true, func(_ *Host, p *node.Ports) { p.Defects |= d })
+}
