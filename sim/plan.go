@@ -274,6 +274,13 @@ func (p *Plan) NewWorld() (*World, error) {
 	if err := w.schedule(p.Scenario.Faults, p.End.Sub(p.Start)); err != nil {
 		return nil, err
 	}
+	if name := p.Scenario.Plant; name != "" {
+		b, ok := FindBug(name)
+		if !ok {
+			return nil, fmt.Errorf("plant: no bug %q", name)
+		}
+		b.plant(w)
+	}
 	return w, nil
 }
 

@@ -47,18 +47,15 @@ faults:
 // Scenario is the scenario in which the bug is looked for, as a file would hold it.
 func (b *Bug) Scenario() string { return strings.TrimLeft(plantedBase+b.more, "\n") }
 
-// Plan is the bug's scenario with a seed, ready to run.
+// Plan is the bug's scenario with a seed and the bug in it, ready to run.
 func (b *Bug) Plan(seed uint64) (*Plan, error) {
-	s, problems := scenario.Parse("planted "+b.Name, []byte(b.Scenario()), []string{fmt.Sprintf("seed=%d", seed)}, ScenarioOption())
+	s, problems := scenario.Parse("planted "+b.Name, []byte(b.Scenario()), []string{fmt.Sprintf("seed=%d", seed), "plant=" + b.Name}, ScenarioOption())
 	if len(problems) > 0 {
 		return nil, problems
 	}
 	p, _, err := NewPlan(s, nil)
 	return p, err
 }
-
-// Plant puts the bug into a world that has not begun to turn.
-func (b *Bug) Plant(w *World) { b.plant(w) }
 
 // Found are those of a result's failures that the bug must be found by.
 func (b *Bug) Found(r *Result) (found []string) {
@@ -78,7 +75,7 @@ func (b *Bug) Find(most uint64) (seed uint64, by []string, err error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		r, err := p.Run(RunOptions{Prepare: b.plant})
+		r, err := p.Run(RunOptions{})
 		if err != nil {
 			return 0, nil, err
 		}
@@ -94,6 +91,15 @@ func Bugs() []Bug {
 	out := slices.Concat(diskBugs, wireBugs, feedBugs, chainBugs, nodeBugs)
 	slices.SortFunc(out, func(a, b Bug) int { return strings.Compare(a.Name, b.Name) })
 	return out
+}
+
+// BugNames are the names of all bugs, in order.
+func BugNames() []string {
+	var names []string
+	for _, b := range Bugs() {
+		names = append(names, b.Name)
+	}
+	return names
 }
 
 // FindBug returns the bug of a name.

@@ -1,18 +1,28 @@
 package sim
 
 import (
+	"flag"
+	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"testing"
+
+	"bettensor/sim/invariant"
+
+	gocmp "github.com/google/go-cmp/cmp"
 )
 
-// TestEachBugIsFound: every planted bug is found by the invariant or the check
-// that is kept for it, within as many seeds as it says.
+var update = flag.Bool("update", false, "write docs/invariants.md anew")
+
+const invariantsPage = "../docs/invariants.md"
+
+// TestEachBugIsFound: every planted bug is found by what is kept to find it,
+// within as many seeds as it says; and docs/invariants.md tells of each
+// invariant, of each bug, and of the seed that found it.
 func TestEachBugIsFound(t *testing.T) {
-	only := os.Getenv("BETTENSOR_BUG")
+	seeds := map[string]uint64{}
 	for _, b := range Bugs() {
-		if only != "" && only != b.Name {
-			continue
-		}
 		t.Run(b.Name, func(t *testing.T) {
 			seed, by, err := b.Find(uint64(b.Seeds))
 			if err != nil {
@@ -21,7 +31,78 @@ func TestEachBugIsFound(t *testing.T) {
 			if seed == 0 {
 				t.Fatalf("not found within %d seeds; want %v", b.Seeds, b.Finds)
 			}
-			t.Logf("seed %d: %v of %v", seed, by, b.Finds)
+			if !slices.Contains(by, b.Finds[0]) {
+				t.Errorf("seed %d: found by %v, want %s among them", seed, by, b.Finds[0])
+			}
+			seeds[b.Name] = seed
 		})
+	}
+	if t.Failed() {
+		return
+	}
+	page, err := os.ReadFile(invariantsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, ok := strings.Cut(string(page), " -update -->\n")
+	_, tail, end := strings.Cut(rest, "<!-- end -->")
+	if !ok || !end {
+		t.Fatal("the page has no place for its tables")
+	}
+	want := head + " -update -->\n" + tables(seeds) + "<!-- end -->" + tail
+	if *update {
+		if err := os.WriteFile(invariantsPage, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if d := gocmp.Diff(want, string(page)); d != "" {
+		t.Errorf("docs/invariants.md is not what it was made from; go test ./sim -run EachBugIsFound -update\n%s", d)
+	}
+}
+
+func tables(seeds map[string]uint64) string {
+	var b strings.Builder
+	by := map[string][]string{}
+	for _, bug := range Bugs() {
+		for _, name := range bug.Finds {
+			by[name] = append(by[name], "`"+bug.Name+"`")
+		}
+	}
+	b.WriteString("\n| Invariant | What it says | By what it is judged | Planted bugs |\n|---|---|---|---|\n")
+	for _, d := range invariant.Docs() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", d.Name, d.Doc, d.Seen, strings.Join(by[d.Name], ", "))
+	}
+	b.WriteString("\n| Liveness | What must have settled | Planted bugs |\n|---|---|---|\n")
+	for _, d := range livenessDocs {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", d.name, d.doc, strings.Join(by[d.name], ", "))
+	}
+	b.WriteString("\n| Bug | What is wrong | Found by | Seeds it took |\n|---|---|---|---|\n")
+	for _, bug := range Bugs() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %d |\n", bug.Name, bug.Doc, strings.Join(bug.Finds, ", "), seeds[bug.Name])
+	}
+	b.WriteString("\n")
+	return b.String()
+}
+
+// TestBugsArePlain: names are words with dashes, told once, and found by what there is.
+func TestBugsArePlain(t *testing.T) {
+	known := append(invariant.Names(), LivenessNames()...)
+	names := BugNames()
+	if len(names) < 20 || len(slices.Compact(slices.Clone(names))) != len(names) {
+		t.Errorf("%d bugs, some named alike", len(names))
+	}
+	for _, b := range Bugs() {
+		for _, f := range b.Finds {
+			if !slices.Contains(known, f) {
+				t.Errorf("%s is to be found by %q, which there is not", b.Name, f)
+			}
+		}
+		if len(b.Doc) < 30 || len(b.Finds) == 0 || b.Seeds < 1 || b.Seeds > 1000 {
+			t.Errorf("%s: doc %q, found by %v within %d seeds", b.Name, b.Doc, b.Finds, b.Seeds)
+		}
+	}
+	if _, ok := FindBug("no-such-bug"); ok {
+		t.Error("a bug of no name is found")
 	}
 }

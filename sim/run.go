@@ -514,5 +514,5 @@ func ScenarioOption() scenario.Option {
 	for _, c := range bet.Codes() {
 		codes = append(codes, string(c))
 	}
-	return scenario.Option{Codes: codes, Coefficients: CoefficientNames(), Coefficient: CheckCoefficient, Invariants: invariant.Names(), Events: slices.Clone(events)}
+	return scenario.Option{Bugs: BugNames(), Codes: codes, Coefficients: CoefficientNames(), Coefficient: CheckCoefficient, Invariants: invariant.Names(), Events: slices.Clone(events)}
 }

@@ -555,3 +555,19 @@ func TestExitCodes(t *testing.T) {
 		t.Errorf("files %v, want %v: a command that fails leaves none half written", listing(t, dir), want)
 	}
 }
+
+// TestCanary: the run that must fail does, with the exit code of a broken
+// invariant; without its bug it passes.
+func TestCanary(t *testing.T) {
+	t.Parallel()
+	const file = "testdata/canary.yaml"
+	if out, errs, code := call(t, "../..", "sim", "run", file, "--quiet"); code != sim.ExitSafety || !strings.Contains(out+errs, "confirmed-is-durable") {
+		t.Errorf("exit code %d, want %d: %s%s", code, sim.ExitSafety, out, errs)
+	}
+	if out, errs, code := call(t, "../..", "sim", "run", file, "--quiet", "--set", `plant=""`); code != sim.ExitPass {
+		t.Errorf("without its bug: exit code %d, want 0: %s%s", code, out, errs)
+	}
+	if out, errs, code := call(t, "../..", "sim", "plants", "lost-correction"); code != sim.ExitPass || !strings.Contains(out, "settled-once") {
+		t.Errorf("plants: exit code %d: %s%s", code, out, errs)
+	}
+}

@@ -68,6 +68,9 @@ func loadAll(c *cli.Context) ([]*loaded, error) {
 // loadFile reads one of a command line's scenarios, and its files.
 func loadFile(c *cli.Context, path string) (*loaded, error) {
 	l := &loaded{path: path, games: c.StringSlice("games"), sets: c.StringSlice("set")}
+	if bug := c.String("plant"); bug != "" {
+		l.sets = append(l.sets, "plant="+bug)
+	}
 	if c.IsSet("seed") {
 		n := c.Uint64("seed")
 		l.seed = &n

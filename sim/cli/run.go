@@ -32,6 +32,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "trace", Usage: "write the trace, JSON lines, to `FILE`"},
 			&cli.StringFlag{Name: "store", Usage: "leave the first validator's store in `DIR`, which must not exist"},
 			&cli.StringFlag{Name: "until", Usage: "stop at `EVENT#N`, as in weights_set#2, or after so many events, and print each node's state"},
+			&cli.StringFlag{Name: "plant", Usage: "put the bug `NAME` into the world and see it found (`sim plants` lists them)"},
 			&cli.BoolFlag{Name: "check", Usage: "run twice and compare the traces line by line"},
 			&cli.BoolFlag{Name: "quiet", Usage: "print the last lines only, no progress and no tables"},
 			&cli.IntFlag{Name: "rows", Usage: "print at most `N` miners, 0 for all"},

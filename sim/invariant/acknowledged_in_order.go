@@ -6,7 +6,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var orderDoc = Doc{"acknowledged-in-order", "Predictions sent once are acknowledged in the order in which they were accepted; the numbers of acceptance only rise, across restarts too, and never against the time of receipt."}
+var orderDoc = Doc{"acknowledged-in-order", "Predictions sent once are acknowledged in the order in which they were accepted; the numbers of acceptance only rise, across restarts too, and never against the time of receipt.", "the rows of acceptances, at the instant at which they leave"}
 
 // acknowledgedInOrder follows the first acknowledgements of a validator. One that
 // was sent again may have been accepted long ago: its answer was lost.

@@ -7,7 +7,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var storedDoc = Doc{"acknowledged-is-stored", "Every prediction acknowledged as accepted is in the store with the content that was submitted, however often the validator crashed, and stays until retention; nothing is stored that nobody submitted."}
+var storedDoc = Doc{"acknowledged-is-stored", "Every prediction acknowledged as accepted is in the store with the content that was submitted, however often the validator crashed, and stays until retention; nothing is stored that nobody submitted.", "acceptances, against rows and ids on the disk: daily, at each reopening, four days later and before retention ends"}
 
 type acknowledgedIsStored struct{ rule }
 

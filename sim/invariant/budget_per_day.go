@@ -6,7 +6,7 @@ import (
 	"bettensor/node/bet"
 )
 
-var budgetDoc = Doc{"budget-per-day", "What a validator accepts of one hotkey on one UTC day of receipt is never more than $1,000.00, summed in whole cents from the submissions themselves."}
+var budgetDoc = Doc{"budget-per-day", "What a validator accepts of one hotkey on one UTC day of receipt is never more than $1,000.00, summed in whole cents from the submissions themselves.", "acceptances as they leave, and the rows of each day as the disk holds them"}
 
 // budgetPerDay adds up what was acknowledged, and what was stored without the
 // acknowledgement getting through.

@@ -7,7 +7,7 @@ import (
 	"bettensor/node/wire"
 )
 
-var trueDoc = Doc{"budget-refusal-is-true", "A prediction is refused for the day's budget only where everything its hotkey has sent for that day, counted once, could not fit into $1,000.00."}
+var trueDoc = Doc{"budget-refusal-is-true", "A prediction is refused for the day's budget only where everything its hotkey has sent for that day, counted once, could not fit into $1,000.00.", "refusals, against all that was sent for the day"}
 
 // budgetRefusalIsTrue sums what was claimed, accepted or not: an upper bound of
 // what a validator can have reserved.

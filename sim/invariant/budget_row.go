@@ -6,7 +6,7 @@ import (
 	"bettensor/node/bet"
 )
 
-var budgetRowDoc = Doc{"budget-row", "The budget row of a hotkey's day is the sum of the wagers of that day's rows, so that wagered and remaining are $1,000.00 together after every restart."}
+var budgetRowDoc = Doc{"budget-row", "The budget row of a hotkey's day is the sum of the wagers of that day's rows, so that wagered and remaining are $1,000.00 together after every restart.", "budget rows, against the day's rows, daily and at each reopening"}
 
 type budgetRow struct{ rule }
 

@@ -7,10 +7,10 @@ import (
 	"bettensor/node/bet"
 )
 
-// Doc is an invariant's name, as scenarios and reports have it, and what it
-// says.
+// Doc is an invariant's name, as scenarios and reports have it, what it says, and
+// by what that is judged.
 type Doc struct {
-	Name, Doc string
+	Name, Doc, Seen string
 }
 
 // Check is what has become of one invariant over a run.

@@ -6,7 +6,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var durableDoc = Doc{"confirmed-is-durable", "When an acceptance leaves a validator, the row it confirms and the id that leads to it are on disk already: a crash at that instant loses neither."}
+var durableDoc = Doc{"confirmed-is-durable", "When an acceptance leaves a validator, the row it confirms and the id that leads to it are on disk already: a crash at that instant loses neither.", "the disk at the instant at which an acceptance leaves"}
 
 type confirmedIsDurable struct{ rule }
 

@@ -10,7 +10,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var leftDoc = Doc{"deregistered-earns-nothing", "A hotkey without a slot is paid nothing by the chain, and no round of a validator gives it a share once the loss of its slot is old enough to be known."}
+var leftDoc = Doc{"deregistered-earns-nothing", "A hotkey without a slot is paid nothing by the chain, and no round of a validator gives it a share once the loss of its slot is old enough to be known.", "the chain's payments and the score rows, of hotkeys that have left"}
 
 type deregisteredEarnsNothing struct{ rule }
 

@@ -10,7 +10,7 @@ import (
 	"bettensor/node/wire"
 )
 
-var toldDoc = Doc{"games-told-are-known", "What a validator tells miners of a game, its teams, its start, its prices and its result, is what its disk holds of it when the news leaves: no miner bets on what a crash would take back."}
+var toldDoc = Doc{"games-told-are-known", "What a validator tells miners of a game, its teams, its start, its prices and its result, is what its disk holds of it when the news leaves: no miner bets on what a crash would take back.", "the disk at the instant at which news leaves"}
 
 // gamesToldAreKnown looks once at each frame: a broadcast is one frame for many.
 type gamesToldAreKnown struct{ rule }

@@ -7,7 +7,7 @@ import (
 	"bettensor/node/chain"
 )
 
-var idleDoc = Doc{"idle-earns-nothing", "A round gives no weight, beyond the least that fills a vector up, to a slot whose holder has never had a prediction accepted."}
+var idleDoc = Doc{"idle-earns-nothing", "A round gives no weight, beyond the least that fills a vector up, to a slot whose holder has never had a prediction accepted.", "extrinsics, against all acceptances so far"}
 
 // idleEarnsNothing goes by our own books of what was accepted.
 type idleEarnsNothing struct{ rule }

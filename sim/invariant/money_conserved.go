@@ -7,7 +7,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var moneyDoc = Doc{"money-conserved", "Settlement neither makes nor loses money: what was wagered is what was won, lost, pushed or is open; a winner is paid wager times odds, rounded half to even, and nobody else is paid."}
+var moneyDoc = Doc{"money-conserved", "Settlement neither makes nor loses money: what was wagered is what was won, lost, pushed or is open; a winner is paid wager times odds, rounded half to even, and nobody else is paid.", "the stakes and payouts of rows, against the submissions"}
 
 type moneyConserved struct{ rule }
 

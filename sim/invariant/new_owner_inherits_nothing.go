@@ -6,7 +6,7 @@ import (
 	"bettensor/node/chain"
 )
 
-var heirDoc = Doc{"new-owner-inherits-nothing", "A slot that has changed hands is paid by what its new owner has scored: nothing of the old owner's, neither from a round nor from weights that are set again."}
+var heirDoc = Doc{"new-owner-inherits-nothing", "A slot that has changed hands is paid by what its new owner has scored: nothing of the old owner's, neither from a round nor from weights that are set again.", "extrinsics, against who holds each slot since when, and the score rows"}
 
 type newOwnerInheritsNothing struct{ rule }
 

@@ -7,7 +7,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var lateDoc = Doc{"no-late-acceptance", "No prediction is accepted that was received at or after the kick-off as it was then known."}
+var lateDoc = Doc{"no-late-acceptance", "No prediction is accepted that was received at or after the kick-off as it was then known.", "acceptances and rows, against the kick-offs that the world, or a lying feed, has told"}
 
 // noLateAcceptance looks twice: when a prediction is acknowledged, whether it
 // was already too late when it was first sent; and at the row, which says when

@@ -7,7 +7,7 @@ import (
 	"bettensor/node/wire"
 )
 
-var nonceDoc = Doc{"nonce-once", "A validator welcomes each signed authentication once: a nonce that has begun a session begins no other, not by another peer who caught it, and not after a restart."}
+var nonceDoc = Doc{"nonce-once", "A validator welcomes each signed authentication once: a nonce that has begun a session begins no other, not by another peer who caught it, and not after a restart.", "welcomes, against the authentications that were sent"}
 
 const (
 	// takenNonces is how many nonces that began a session are remembered a hotkey:

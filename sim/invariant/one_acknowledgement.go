@@ -8,7 +8,7 @@ import (
 	"bettensor/node/wire"
 )
 
-var ackDoc = Doc{"one-acknowledgement", "Under one id of a hotkey only one content is ever acknowledged, not more often than it was submitted; an accepted prediction is never refused afterwards, nor as a conflict with itself."}
+var ackDoc = Doc{"one-acknowledgement", "Under one id of a hotkey only one content is ever acknowledged, not more often than it was submitted; an accepted prediction is never refused afterwards, nor as a conflict with itself.", "answers, against the submissions that were sent"}
 
 // oneAcknowledgement follows the verdicts on each id. Verdicts are ordered by
 // the validator's own time in them, because frames may overtake each other on

@@ -7,7 +7,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var oneRowDoc = Doc{"one-row-per-id", "An id of a hotkey stands in one row only, of one game and one day of receipt, however often it was sent and however often the validator began anew."}
+var oneRowDoc = Doc{"one-row-per-id", "An id of a hotkey stands in one row only, of one game and one day of receipt, however often it was sent and however often the validator began anew.", "the rows of each day, each time they are read"}
 
 type oneRowPerID struct{ rule }
 

@@ -6,7 +6,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var singleDoc = Doc{"one-vote-at-a-time", "In one epoch a validator never has two conflicting weight sets on the chain: it sends another only when its disk says what became of the one before, and never takes one that the chain accepted for lost."}
+var singleDoc = Doc{"one-vote-at-a-time", "In one epoch a validator never has two conflicting weight sets on the chain: it sends another only when its disk says what became of the one before, and never takes one that the chain accepted for lost.", "the disk's earlier sets, at each extrinsic"}
 
 // oneVoteAtATime judges each vote by what the disk says of the last one that the
 // chain took.

@@ -6,7 +6,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var receiptDoc = Doc{"receipt-time", "The time of receipt that is stored is the validator's own: not before the prediction was sent, not after it was acknowledged, but for what the validator's clock is off."}
+var receiptDoc = Doc{"receipt-time", "The time of receipt that is stored is the validator's own: not before the prediction was sent, not after it was acknowledged, but for what the validator's clock is off.", "rows, against the times of frames"}
 
 type receiptTime struct{ rule }
 

@@ -6,7 +6,7 @@ import (
 	"bettensor/node/wire"
 )
 
-var recoveryDoc = Doc{"recovery-time", "A validator that has begun anew welcomes a registered miner who knocks within the time of recovery, however long it was away and however much its store holds."}
+var recoveryDoc = Doc{"recovery-time", "A validator that has begun anew welcomes a registered miner who knocks within the time of recovery, however long it was away and however much its store holds.", "authentications and welcomes after a reopening"}
 
 type recoveryTime struct{ rule }
 

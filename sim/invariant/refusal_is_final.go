@@ -6,7 +6,7 @@ import (
 	"bettensor/node/bet"
 )
 
-var finalDoc = Doc{"refusal-is-final", "A prediction that was refused for what it says is never accepted with the same content: the miner has taken the refusal for the last word, and its budget as its own again."}
+var finalDoc = Doc{"refusal-is-final", "A prediction that was refused for what it says is never accepted with the same content: the miner has taken the refusal for the last word, and its budget as its own again.", "answers, against earlier answers"}
 
 type refusalIsFinal struct{ rule }
 

@@ -6,7 +6,7 @@ import (
 	"bettensor/node/chain"
 )
 
-var registeredDoc = Doc{"registered-only", "Predictions are accepted from hotkeys that hold a slot of the subnet only; one that has lost it may be believed in until the validator's next look at the metagraph."}
+var registeredDoc = Doc{"registered-only", "Predictions are accepted from hotkeys that hold a slot of the subnet only; one that has lost it may be believed in until the validator's next look at the metagraph.", "acceptances, against the chain's metagraph"}
 
 type registeredOnly struct{ rule }
 

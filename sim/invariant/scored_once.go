@@ -8,7 +8,7 @@ import (
 	"bettensor/store"
 )
 
-var scoredDoc = Doc{"scored-once", "But under the released scheme, each settled prediction counts on exactly one day, that of its result: a day's score rows count as many predictions, and as much money, as were settled on it."}
+var scoredDoc = Doc{"scored-once", "But under the released scheme, each settled prediction counts on exactly one day, that of its result: a day's score rows count as many predictions, and as much money, as were settled on it.", "score rows of days that are over, against the settled rows"}
 
 // scoredDays is how long after a day a correction is surely still scored: less
 // than the shortest memory of a validator, which is its longest window.

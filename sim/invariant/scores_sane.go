@@ -10,7 +10,7 @@ import (
 	"bettensor/store"
 )
 
-var saneDoc = Doc{"scores-sane", "A scored day is finite: every component is a number, every tier exists, every share lies between 0 and 1, and where nobody came or went the shares of the day are 1 together, or nobody has one."}
+var saneDoc = Doc{"scores-sane", "A scored day is finite: every component is a number, every tier exists, every share lies between 0 and 1, and where nobody came or went the shares of the day are 1 together, or nobody has one.", "the score rows of each day that is over"}
 
 // scoresSane reads each day's scores once, when the day is over.
 type scoresSane struct{ rule }

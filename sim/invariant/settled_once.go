@@ -7,7 +7,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var settledDoc = Doc{"settled-once", "No prediction is settled before its game has a result; in time after the result each is settled as the result says, on the result's day; and a corrected result is followed."}
+var settledDoc = Doc{"settled-once", "No prediction is settled before its game has a result; in time after the result each is settled as the result says, on the result's day; and a corrected result is followed.", "rows of games with a result, against the result as told"}
 
 type settledOnce struct{ rule }
 

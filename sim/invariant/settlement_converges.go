@@ -7,7 +7,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var convergesDoc = Doc{"settlement-converges", "A prediction whose result was corrected, voided or withdrawn and told again stands in the same row, in time, as if the last word had been the first: state, payout, day and stake."}
+var convergesDoc = Doc{"settlement-converges", "A prediction whose result was corrected, voided or withdrawn and told again stands in the same row, in time, as if the last word had been the first: state, payout, day and stake.", "rows of games whose result has changed, against a settlement made once"}
 
 type settlementConverges struct{ rule }
 

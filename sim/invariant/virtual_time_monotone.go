@@ -2,7 +2,7 @@ package invariant
 
 import "time"
 
-var clockDoc = Doc{"virtual-time-monotone", "The time of the world never goes backwards, from event to event and from frame to frame."}
+var clockDoc = Doc{"virtual-time-monotone", "The time of the world never goes backwards, from event to event and from frame to frame.", "every event and every frame"}
 
 type virtualTime struct {
 	rule

@@ -7,7 +7,7 @@ import (
 	"bettensor/node/ledger"
 )
 
-var intentDoc = Doc{"weights-after-intent", "Weights reach the chain only after the intent to set exactly these is on disk: whatever becomes of the validator then, it knows what it may have sent."}
+var intentDoc = Doc{"weights-after-intent", "Weights reach the chain only after the intent to set exactly these is on disk: whatever becomes of the validator then, it knows what it may have sent.", "the disk at the instant at which the chain gets an extrinsic"}
 
 type weightsAfterIntent struct{ rule }
 

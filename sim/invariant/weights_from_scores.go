@@ -6,7 +6,7 @@ import (
 	"bettensor/node/chain"
 )
 
-var earnedDoc = Doc{"weights-from-scores", "Weights from a round are the shares that its scores say, hotkey by hotkey, on the slots these hotkeys hold: what differs in total is less than a hundredth."}
+var earnedDoc = Doc{"weights-from-scores", "Weights from a round are the shares that its scores say, hotkey by hotkey, on the slots these hotkeys hold: what differs in total is less than a hundredth.", "extrinsics, against the score rows of the day"}
 
 // weightsFromScores compares a vote with the scored day of the round it is made
 // from: today's, or yesterday's before the first round of today.

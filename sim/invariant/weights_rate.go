@@ -6,7 +6,7 @@ import (
 	"bettensor/node/chain"
 )
 
-var rateDoc = Doc{"weights-rate", "Between two accepted weight sets or commits of one hotkey lie at least as many blocks as the subnet's rate limit."}
+var rateDoc = Doc{"weights-rate", "Between two accepted weight sets or commits of one hotkey lie at least as many blocks as the subnet's rate limit.", "extrinsics that the chain took, against the blocks of those before"}
 
 type weightsRate struct {
 	rule

@@ -7,7 +7,7 @@ import (
 	"bettensor/node/chain"
 )
 
-var validDoc = Doc{"weights-valid", "Weights sent to the chain are over registered slots only, ascending and unique, not on the sender's own; every value counts and the largest is 65535; there are as many as the subnet wants and none is over its limit."}
+var validDoc = Doc{"weights-valid", "Weights sent to the chain are over registered slots only, ascending and unique, not on the sender's own; every value counts and the largest is 65535; there are as many as the subnet wants and none is over its limit.", "extrinsics, against the metagraph of their block"}
 
 // weightsValid judges what is sent, accepted or not: a refusal by the chain is
 // the last defence and not the first.

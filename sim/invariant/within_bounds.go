@@ -2,7 +2,7 @@ package invariant
 
 import "time"
 
-var boundsDoc = Doc{"within-bounds", "Whatever a node keeps of work and of peers is bounded: sessions, connections, predictions in an outbox, batches on their way to the disk, events that wait. This is the one invariant that reads what a node publishes of itself."}
+var boundsDoc = Doc{"within-bounds", "Whatever a node keeps of work and of peers is bounded: sessions, connections, predictions in an outbox, batches on their way to the disk, events that wait. This is the one invariant that reads what a node publishes of itself.", "published Stats, connections of the network and events of the world, daily"}
 
 // Figure is something of a node that has a limit.
 type Figure struct {

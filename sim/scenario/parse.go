@@ -23,6 +23,8 @@ type Option struct {
 	Coefficient func(name, value string) error
 	// Invariants are the names that can be disabled; nil takes any.
 	Invariants []string
+	// Bugs are the names that can be planted; nil takes any.
+	Bugs []string
 	// Events are the names that a fault's `when` may wait for; nil takes any.
 	Events []string
 	// Codes are the names of refusals, for labels of metrics; nil takes any.
@@ -140,6 +142,9 @@ func (d *decoder) check(s *Scenario) {
 	d.checkPhases(s)
 	d.checkJudgement(s)
 	d.checkLoad(s)
+	if d.opt.Bugs != nil && s.Plant != "" && !slices.Contains(d.opt.Bugs, s.Plant) {
+		d.wrong("plant", "no bug %q%s", s.Plant, suggest(s.Plant, d.opt.Bugs))
+	}
 	for i, one := range s.Invariants.Disable {
 		p := item("invariants.disable", i)
 		if d.opt.Invariants != nil && one.Name != "" && !slices.Contains(d.opt.Invariants, one.Name) {

@@ -73,6 +73,9 @@ type Scenario struct {
 	Phases []Phase `key:"phases"`
 	// Invariants are all watched, but for those disabled here.
 	Invariants Invariants `key:"invariants"`
+	// Plant puts a bug into the world, by name, so that one can see it found (`sim
+	// plants` lists them). A run with one is meant to fail.
+	Plant string `key:"plant"`
 	// Thresholds that metrics of the run must keep, else it exits with 5.
 	Thresholds []Threshold `key:"thresholds"`
 	// Expect holds comparisons of metrics, which must hold at the end, else the run

@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"bettensor/sim"
+
+	"github.com/urfave/cli/v2"
+)
+
+// plantsCommand lists the bugs that can be planted, or looks for them.
+func plantsCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "plants",
+		Usage:     "list the bugs that can be planted with `plant: NAME`, or find them with --find",
+		ArgsUsage: "[NAME…]",
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "find", Usage: "run each bug's scenario with seed after seed until it is found"},
+			&cli.Uint64Flag{Name: "seeds", Value: 1000, Usage: "give up after `N` seeds"},
+		},
+		Action: plants,
+	}
+}
+
+func plants(c *cli.Context) error {
+	bugs := sim.Bugs()
+	if c.NArg() > 0 {
+		bugs = nil
+		for _, name := range c.Args().Slice() {
+			b, ok := sim.FindBug(name)
+			if !ok {
+				return fail(exitBad, "no bug %q; `sim plants` lists them", name)
+			}
+			bugs = append(bugs, b)
+		}
+	}
+	missed := 0
+	for i := range bugs {
+		b := &bugs[i]
+		if !c.Bool("find") {
+			if _, err := fmt.Fprintf(c.App.Writer, "%s\n    %s\n    found by %s\n", b.Name, b.Doc, strings.Join(b.Finds, ", ")); err != nil {
+				return lost(err)
+			}
+			continue
+		}
+		seed, by, err := b.Find(c.Uint64("seeds"))
+		line := fmt.Sprintf("%-32s seed %d: %s\n", b.Name, seed, strings.Join(by, ", "))
+		switch {
+		case err != nil:
+			return fail(exitBad, "%s: %w", b.Name, err)
+		case seed == 0:
+			missed++
+			line = fmt.Sprintf("%-32s not found within %d seeds\n", b.Name, c.Uint64("seeds"))
+		}
+		if _, err := fmt.Fprint(c.App.Writer, line); err != nil {
+			return lost(err)
+		}
+	}
+	if missed > 0 {
+		return fail(sim.ExitSafety, "%d planted bugs were not found", missed)
+	}
+	return nil
+}
