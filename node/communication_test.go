@@ -528,3 +528,36 @@ func TestOpeningIsSignedOnce(t *testing.T) {
 		t.Errorf("after a while: %d signatures, %d games", made, told)
 	}
 }
+
+// TestSessionBeginsWithDurableGames: what a new session is told of is not taken
+// back by a crash, however slow the disk is. Found by the invariant
+// games-told-are-known.
+func TestSessionBeginsWithDurableGames(t *testing.T) {
+	r := newRig(t)
+	n := r.addValidator("v0")
+	r.run(time.Second)
+	r.offer("1", r.w.Now().Add(time.Hour))
+	r.poll()
+	p := r.peer("m0", n)
+	n.commit.hold = true
+	p.send(p.auth(n.validator.Hotkey))
+	r.offer("2", r.w.Now().Add(time.Hour))
+	r.poll()
+	if len(n.commit.held) < 2 {
+		t.Fatalf("%d batches wait, want the authentication and the game", len(n.commit.held))
+	}
+	all := n.commit.held
+	n.commit.held = all[:1] // the disk has got so far
+	n.commit.flush()
+	n.commit.first, n.commit.held = n.commit.first+1, all[1:]
+	r.run(time.Second)
+	if m := p.last(wire.GameUpdate); m != nil {
+		t.Errorf("told of %d games while one of them was not on disk", len(m.Games))
+	}
+	n.commit.hold = false
+	n.commit.flush()
+	r.run(time.Second)
+	if m := p.last(wire.GameUpdate); p.last(wire.Welcome) == nil || m == nil {
+		t.Errorf("no session when all was on disk: %v", p.kinds())
+	}
+}
