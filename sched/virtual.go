@@ -111,14 +111,18 @@ func (s *skew) when(clock int64) int64 {
 	return world
 }
 
+// SlowestClock is what a machine's clock gains on time at the least: it loses half.
+// Who puts a clock right bit by bit goes no faster than that.
+const SlowestClock = -0.5
+
 // SetClock sets how far a machine's clock is ahead of the world's and how fast it
-// gains on it, in parts of a million. A node that runs sees its Now jump ahead, or
+// gains on it, in parts of a million and not under SlowestClock. A node that runs sees its Now jump ahead, or
 // slow down where its clock is set back; one that nothing has entered begins with
 // the clock as it is. Timers wait for time and not for clocks, but for those of
 // ArmAt, which follow.
 func (w *World) SetClock(l *Loop, ahead time.Duration, gainPPM float64) {
 	w.tick(l) // until now by the clock as it was
-	l.clock = skew{ahead: int64(ahead), since: w.now, gain: gainPPM / 1e6}
+	l.clock = skew{ahead: int64(ahead), since: w.now, gain: max(gainPPM/1e6, SlowestClock)}
 	if l.events == 0 {
 		l.setClocks(l.clock.at(w.now), l.clock.at(w.now), 1)
 		l.mono = w.now

@@ -163,6 +163,7 @@ func TestClockThatIsSet(t *testing.T) {
 		{"back before the appointment", map[time.Duration]func(*World, *Loop){55 * time.Minute: set(-20*time.Minute, 0)}, 65 * time.Minute, -20 * time.Minute},
 		{"ahead and right again", map[time.Duration]func(*World, *Loop){10 * time.Minute: set(30*time.Minute, 0), 11 * time.Minute: set(0, 0)}, 49 * time.Minute, 0},
 		{"gains", map[time.Duration]func(*World, *Loop){0: set(0, 1e5)}, time.Hour * 10 / 11, 12 * time.Minute},
+		{"stands", map[time.Duration]func(*World, *Loop){0: set(0, -2e6)}, 2 * time.Hour, -time.Hour},
 		{"loses", map[time.Duration]func(*World, *Loop){0: set(0, -1e5)}, time.Hour * 10 / 9, -12 * time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

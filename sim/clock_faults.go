@@ -1,6 +1,10 @@
 package sim
 
-import "time"
+import (
+	"time"
+
+	"bettensor/sched"
+)
 
 // clock is how far a host's clock is ahead now, and what it gains in parts of a
 // million.
@@ -14,9 +18,9 @@ func (h *Host) clock() (ahead time.Duration, gain float64) {
 			ahead += time.Duration(float64(now.Sub(a.began)) * p.PPM / 1e6)
 			gain += p.PPM
 		case "clock.jump":
-			whole := float64(a.until.Sub(a.began))
-			ahead += time.Duration(float64(p.Ahead) * float64(a.until.Sub(now)) / whole)
-			gain -= float64(p.Ahead) / whole * 1e6
+			back := max(-float64(p.Ahead)/float64(a.until.Sub(a.began)), sched.SlowestClock)
+			ahead += p.Ahead + time.Duration(back*float64(now.Sub(a.began)))
+			gain += back * 1e6
 		}
 	}
 	return ahead, gain
