@@ -444,3 +444,20 @@ func TestAValidatorTellsEveryFigure(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestParseMoment: where a replay stops, as --until has it.
+func TestParseMoment(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want moment
+		bad  bool
+	}{
+		{"", moment{}, false}, {"120000", moment{events: 120000}, false}, {"weights_set", moment{"weights_set", 1, 0}, false},
+		{"weights_set#2", moment{"weights_set", 2, 0}, false}, {"#2", moment{}, true}, {"weights_set#0", moment{}, true},
+		{"weights_set#x", moment{}, true}, {"0", moment{}, true}, {"-1", moment{}, true},
+	} {
+		if got, err := parseMoment(c.text); got != c.want || (err != nil) != c.bad {
+			t.Errorf("%q is %+v, %v", c.text, got, err)
+		}
+	}
+}

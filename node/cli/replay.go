@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"bettensor/node"
@@ -27,7 +29,7 @@ func Replay() *cli.Command {
 			"damaged or another revision's. A recording without an end, of a node that was killed, is replayed\n" +
 			"as far as it goes.",
 		Flags: []cli.Flag{
-			&cli.Uint64Flag{Name: "until", Usage: "stop after `N` events of each part"},
+			&cli.StringFlag{Name: "until", Usage: "stop at `EVENT#N` of the recording, as in weights_set#2, or after so many events of each part, and print the node's state"},
 			&cli.BoolFlag{Name: "any-revision", Usage: "try a recording of another revision, and report the first difference"},
 			&cli.BoolFlag{Name: "json", Usage: "print one JSON object a part"},
 		},
@@ -47,6 +49,8 @@ type replayedPart struct {
 	Error   string       `json:"error,omitempty"`
 	// Weights that were set last before the end.
 	Weights *recordedWeights `json:"weights,omitempty"`
+	// Node as it stands where --until stopped.
+	Node *node.Portrait `json:"node,omitempty"`
 }
 
 type recordedWeights struct {
@@ -62,11 +66,17 @@ func replay(c *cli.Context) error {
 	if err != nil {
 		return &ExitError{Code: File, Err: err}
 	}
+	until, err := parseMoment(c.String("until"))
+	if err != nil {
+		return usage(c, "--until: %v", err)
+	}
 	revision, err := revision(c.App.Version)
 	if err != nil {
 		return &ExitError{Code: File, Err: err}
 	}
 	var errs []error
+	var states []replayedPart // where --until stopped
+	came := uint64(0)         // its event
 	out := json.NewEncoder(c.App.Writer)
 	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
 	if !c.Bool("json") {
@@ -74,16 +84,30 @@ func replay(c *cli.Context) error {
 	}
 	for _, dir := range dirs {
 		p := replayedPart{Dir: dir}
-		r, err := live.Replay(dir, live.ReplayOptions{Revision: revision, AnyRevision: c.Bool("any-revision"), Until: c.Uint64("until"),
-			Mind: recordedMind, Look: func(v live.View) { p.Weights = lastWeights(v.Validator) }})
+		r, err := live.Replay(dir, live.ReplayOptions{Revision: revision, AnyRevision: c.Bool("any-revision"), Until: until.events, Event: until.event, Nth: until.nth,
+			Mind: recordedMind, Look: func(v live.View) {
+				p.Weights = lastWeights(v.Validator)
+				if until.event != "" || until.events > 0 {
+					p.Node = portrait(v)
+				}
+			}})
+		came += r.Seen
+		until.nth -= min(until.nth, r.Seen)
+		if until.event != "" && until.nth > 0 {
+			p.Node = nil // it is in a later part
+		}
 		p.Role, p.Hotkey, p.Events, p.Hash, p.CutOff, p.Verdict = r.Role, r.Hotkey, r.Events, fmt.Sprintf("%016x", r.Hash), r.CutOff, verdict(err)
 		if err != nil {
 			p.Error = err.Error()
 			errs = append(errs, replayError(c, dir, err))
 		}
+		last := until.event != "" && until.nth == 0
 		if c.Bool("json") {
 			if err := out.Encode(p); err != nil {
 				return err
+			}
+			if last {
+				break
 			}
 			continue
 		}
@@ -92,11 +116,61 @@ func replay(c *cli.Context) error {
 			what += ", and cut off there"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%d\t%s\t%s\n", p.Dir, p.Role, p.Events, p.Hash, what)
+		if p.Node != nil {
+			states = append(states, p)
+		}
+		if last {
+			break
+		}
 	}
 	if err := w.Flush(); err != nil {
 		return err
 	}
+	for _, p := range states {
+		fmt.Fprintf(c.App.Writer, "\n%s, %s:\n", p.Dir, p.Role)
+		if err := p.Node.Write(c.App.Writer); err != nil {
+			return err
+		}
+	}
+	if until.event != "" && until.nth > 0 && len(errs) == 0 {
+		return usage(c, "--until %s: it came only %d times in the recording", c.String("until"), came)
+	}
 	return worst(errs)
+}
+
+// moment is where --until stops: an event of the bus by its name and which of
+// its occurrences, or so many events; nowhere where it is zero.
+type moment struct {
+	event       string
+	nth, events uint64
+}
+
+func parseMoment(text string) (m moment, err error) {
+	if text == "" {
+		return m, nil
+	}
+	if n, err := strconv.ParseUint(text, 10, 64); err == nil && n > 0 {
+		return moment{events: n}, nil
+	}
+	event, number, counted := strings.Cut(text, "#")
+	m = moment{event: event, nth: 1}
+	if counted {
+		m.nth, err = strconv.ParseUint(number, 10, 64)
+	}
+	if err != nil || m.nth == 0 || event == "" || strings.Trim(event, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return moment{}, fmt.Errorf("expected EVENT, EVENT#N or a number of events, as in weights_set#2 or 120000, got %q", text)
+	}
+	return m, nil
+}
+
+func portrait(v live.View) *node.Portrait {
+	var p node.Portrait
+	if v.Validator != nil {
+		p = v.Validator.Portrait()
+	} else {
+		p = v.Miner.Portrait()
+	}
+	return &p
 }
 
 func verdict(err error) string {

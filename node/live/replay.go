@@ -30,6 +30,9 @@ type ReplayOptions struct {
 	AnyRevision bool
 	// Until ends each incarnation's replay after so many events; 0 is the end.
 	Until uint64
+	// Event, where set, ends it at the Nth event of that name on the node's bus.
+	Event string
+	Nth   uint64
 	// Mind makes a miner's model from what the recording says it was.
 	Mind func(spec string) (Mind, error)
 	// Opener as in Options.
@@ -50,6 +53,8 @@ type Replayed struct {
 	Hotkey chain.Hotkey
 	Events uint64
 	Hash   uint64 // of all that entered the loop and all that left it
+	// Seen is how often ReplayOptions.Event came.
+	Seen uint64
 	// CutOff: the recording stops without an end, because the process was killed.
 	// What was there has been replayed and was the same.
 	CutOff bool
@@ -143,8 +148,13 @@ func Replay(dir string, o ReplayOptions) (Replayed, error) {
 	if err != nil {
 		return out, fmt.Errorf("replay: %w", err)
 	}
+	seen := &occurrences{event: o.Event, until: o.Nth}
+	if o.Event != "" {
+		p.Loop().SetTracer(seen)
+	}
 	view.service().Start()
-	err = run(p, signer, o.Until)
+	err = run(p, signer, func() bool { return o.Until > 0 && p.Loop().Events() >= o.Until || seen.reached() })
+	out.Seen = seen.n
 	out.Events, out.Hash = p.Loop().Events(), p.Loop().Hash()
 	if errors.Is(in.ended, ErrDamaged) {
 		return out, in.ended
@@ -158,9 +168,24 @@ func Replay(dir string, o ReplayOptions) (Replayed, error) {
 	return out, err
 }
 
-// run turns the loop to the end, or until so many events have entered.
-func run(p *sched.Replay, signer *replayedSigner, until uint64) error {
-	for until == 0 || p.Loop().Events() < until {
+// occurrences counts the events of a name on a node's bus.
+type occurrences struct {
+	event    string
+	until, n uint64
+}
+
+// Trace implements sched.Tracer.
+func (o *occurrences) Trace(_ *sched.Loop, kind, name string, _ any) {
+	if kind == "bus" && name == o.event {
+		o.n++
+	}
+}
+
+func (o *occurrences) reached() bool { return o.event != "" && o.n >= o.until }
+
+// run turns the loop to the end, or until it is done.
+func run(p *sched.Replay, signer *replayedSigner, done func() bool) error {
+	for !done() {
 		err := p.Step()
 		var d *sched.Divergence
 		switch {

@@ -52,6 +52,14 @@ func TestARecordingReplays(t *testing.T) {
 	if err != nil || part.Events != r.Events/2 {
 		t.Errorf("half of it: %+v, %v", part, err)
 	}
+	stored := 0
+	at, err := Replay(validator, ReplayOptions{Revision: "r1", Event: "prediction_stored", Nth: 4, Look: func(v View) { stored = int(v.Validator.Portrait().Predictions) }})
+	if err != nil || at.Seen < 4 || at.Events >= r.Events || stored < 4 {
+		t.Errorf("up to the fourth prediction stored: %+v, %v, %d in the book", at, err, stored)
+	}
+	if all, err := Replay(validator, ReplayOptions{Revision: "r1", Event: "prediction_stored", Nth: 11}); err != nil || all.Seen != 10 || all.Events != r.Events || all.Hash != r.Hash {
+		t.Errorf("up to an eleventh that never came: %+v, %v", all, err)
+	}
 	if r, err := Replay(miner, ReplayOptions{Revision: "r1", Mind: eachMind}); err != nil || r.CutOff || r.Role != "miner" || r.Events < 10 {
 		t.Errorf("miner: %+v, %v", r, err)
 	}
