@@ -53,7 +53,6 @@ type validator struct {
 	judged  bet.Day   // days of scores before it have been looked at
 
 	// By what the validator's frames and votes are judged.
-	acked     acked
 	peers     map[string]*peer
 	nonces    map[chain.Hotkey]taken
 	told      [toldFrames]string // nonces of the frames with news looked at last
@@ -81,9 +80,10 @@ type owner struct {
 	days     []*dayBook // ascending
 	last     int64      // of its submissions
 	accepted bool       // some prediction of it
-	scored   bet.Day    // every day before it has been compared
-	forgot   bool       // some of its submissions are no longer remembered
-	lossy    bool       // of those, some while they could still be answered
+	acked    acked
+	scored   bet.Day // every day before it has been compared
+	forgot   bool    // some of its submissions are no longer remembered
+	lossy    bool    // of those, some while they could still be answered
 }
 
 // dayBook is one hotkey's UTC day: as day of receipt, and as day of settlement.
