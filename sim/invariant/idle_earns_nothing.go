@@ -12,12 +12,15 @@ var idleDoc = Doc{"idle-earns-nothing", "A round gives no weight, beyond the lea
 // idleEarnsNothing goes by our own books of what was accepted.
 type idleEarnsNothing struct{ rule }
 
-func (r *idleEarnsNothing) judgeVote(at time.Time, v *validator, w *vote) {
+func (r *idleEarnsNothing) judgeVote(s *Set, at time.Time, v *validator, w *vote) {
 	if w.row.Fallback {
 		return // what somebody earned earlier is set again, or the owner's slot
 	}
 	w.each(func(uid chain.UID, value uint16) {
-		h, _ := w.holder(uid)
+		h, since := w.holder(uid)
+		if s.tooNew(since, w) {
+			return
+		}
 		if o := v.owners[h]; r.judge() && (o == nil || !o.accepted && !v.unsettled(o)) {
 			r.violate(at, "%s gives slot %d a weight of %d, and %s has had no prediction accepted", v.name, uid, value, h)
 		}

@@ -596,10 +596,17 @@ func TestPlantedWeights(t *testing.T) {
 			x.weights(goodWeights)
 		}, map[string]uint64{"one-vote-at-a-time": 1}},
 		{"to one who never bet", func(x *history) {
+			x.pass(2 * time.Hour) // until all are known
 			x.fallback = false
 			x.score()
 			x.weights(dayWeights)
 		}, map[string]uint64{"idle-earns-nothing": 2}},
+		{"to one who is too new to be known", func(x *history) {
+			x.fallback = false
+			x.meta.Neurons[1].RegisteredAt = 200
+			x.score()
+			x.weights(chain.Weights{UIDs: []chain.UID{1}, Values: []uint16{65535}})
+		}, nil},
 		{"to one who took over a slot", func(x *history) {
 			x.days(2)
 			x.slot("C")

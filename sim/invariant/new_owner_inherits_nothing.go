@@ -11,14 +11,9 @@ var heirDoc = Doc{"new-owner-inherits-nothing", "A slot that has changed hands i
 type newOwnerInheritsNothing struct{ rule }
 
 func (r *newOwnerInheritsNothing) judgeVote(s *Set, at time.Time, v *validator, w *vote) {
-	blockTime := s.facts.BlockTime
-	if blockTime == 0 {
-		blockTime = chain.BlockTime
-	}
-	lag := chain.Block(s.facts.Lag / blockTime)
 	w.each(func(uid chain.UID, value uint16) {
 		h, since := w.holder(uid)
-		if since == 0 || since+lag > w.meta.Block || !r.judge() {
+		if since == 0 || s.tooNew(since, w) || !r.judge() {
 			return // theirs from the beginning, or too new to be known
 		}
 		if w.row.Fallback {
@@ -31,4 +26,14 @@ func (r *newOwnerInheritsNothing) judgeVote(s *Set, at time.Time, v *validator, 
 			r.violate(at, "%s gives slot %d a weight of %d; %s holds it since block %d and has scored nothing", v.name, uid, value, h, since)
 		}
 	})
+}
+
+// tooNew says whether somebody holds a slot since so short a time that a validator
+// need not know.
+func (s *Set) tooNew(since chain.Block, w *vote) bool {
+	blockTime := s.facts.BlockTime
+	if blockTime == 0 {
+		blockTime = chain.BlockTime
+	}
+	return since > 0 && since+chain.Block(s.facts.Lag/blockTime) > w.meta.Block
 }

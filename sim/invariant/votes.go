@@ -59,7 +59,7 @@ func (s *Set) vote(at time.Time, q *chain.Request, p *chain.Reply, meta *chain.M
 	s.single.judgeVote(at, v, w)
 	if w.found {
 		s.heir.judgeVote(s, at, v, w)
-		s.idle.judgeVote(at, v, w)
+		s.idle.judgeVote(s, at, v, w)
 		s.earned.judgeVote(s, at, v, w)
 	}
 	if p.Code == chain.OK && w.found {
