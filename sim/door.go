@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"bettensor/node/chain"
@@ -18,17 +19,47 @@ const (
 	doorRoom     = 512 // strangers at once, or twice the hosts of a larger world
 )
 
-// knocks is what an address has left of its rate.
-type knocks struct {
-	left float64
-	at   time.Time
+// caller is what a host keeps of another that dials it.
+type caller struct {
+	left     float64 // of its rate
+	at       time.Time
+	open     int // its connections
+	unproved int // of those, that have not authenticated
+}
+
+// strangers are a host's inbound connections whose peers have not authenticated.
+type strangers struct {
+	n     int
+	queue []*end // the oldest first, with some that are strangers no more
+}
+
+func (e *end) stranger() bool { return e.open && !e.proved }
+
+// add takes a new stranger, and forgets those who are none any more when they
+// are the most.
+func (s *strangers) add(e *end) {
+	if len(s.queue) > 2*s.n+doorUnproved {
+		s.queue = slices.DeleteFunc(s.queue, func(e *end) bool { return !e.stranger() })
+	}
+	s.queue = append(s.queue, e)
+	s.n++
+}
+
+// oldest is the stranger that has been there for longest.
+func (s *strangers) oldest() *end {
+	for !s.queue[0].stranger() {
+		s.queue = s.queue[1:]
+	}
+	return s.queue[0]
 }
 
 var _ wire.Gate = (*transport)(nil)
 
 // Prove notes that the peer of an inbound connection has authenticated.
 func (t *transport) Prove(c wire.Conn, _ chain.Hotkey) {
-	if e := t.host.ends[c]; e != nil {
+	if e := t.host.ends[c]; e != nil && e.id&wire.Dialled == 0 && e.stranger() {
+		t.host.callers[e.peer.host].unproved--
+		t.host.strangers.n--
 		e.proved = true
 	}
 }
@@ -39,51 +70,54 @@ func (t *transport) Admit([]chain.Hotkey) {}
 // lets says whether a host takes a new connection of another, and breaks the
 // oldest stranger's where it needs the room.
 func (n *network) lets(to, from *Host) bool {
-	if !to.knock(from, n.w.now()) {
+	c := to.knock(from, n.w.now())
+	if c == nil || c.open >= doorOpen || c.unproved >= doorUnproved {
 		return false
 	}
-	open, unproved, strangers := 0, 0, 0
-	var oldest *end
-	for _, e := range to.ends { // counted, and the oldest has the least number: order cannot matter
-		if e.id&wire.Dialled != 0 || !e.open {
-			continue
-		}
-		if e.peer.host == from {
-			open++
-			if !e.proved {
-				unproved++
-			}
-		}
-		if !e.proved {
-			if strangers++; oldest == nil || e.id < oldest.id {
-				oldest = e
-			}
-		}
-	}
-	if open >= doorOpen || unproved >= doorUnproved {
-		return false
-	}
-	if strangers >= max(doorRoom, 2*len(n.w.Hosts)) {
-		n.breakEnd(oldest, 0, "evicted")
+	if to.strangers.n >= max(doorRoom, 2*len(n.w.Hosts)) {
+		n.breakEnd(to.strangers.oldest(), 0, "evicted")
 	}
 	return true
 }
 
-// knock takes one new connection of an address out of its rate.
-func (h *Host) knock(from *Host, now time.Time) bool {
-	if h.knocks == nil {
-		h.knocks = map[*Host]*knocks{}
+// enter counts a connection that was let in.
+func (h *Host) enter(e *end) {
+	c := h.callers[e.peer.host]
+	c.open++
+	c.unproved++
+	h.strangers.add(e)
+}
+
+// shut ends one side of a connection that was open.
+func (e *end) shut() {
+	delete(e.host.ends, e.id)
+	if e.open && e.id&wire.Dialled == 0 {
+		c := e.host.callers[e.peer.host]
+		c.open--
+		if !e.proved {
+			c.unproved--
+			e.host.strangers.n--
+		}
 	}
-	k := h.knocks[from]
-	if k == nil {
-		k = &knocks{doorBurst, now}
-		h.knocks[from] = k
+	e.open = false
+}
+
+// knock takes one new connection of an address out of its rate, nil where
+// nothing is left of it.
+func (h *Host) knock(from *Host, now time.Time) *caller {
+	if h.callers == nil {
+		h.callers = map[*Host]*caller{}
 	}
-	k.left = min(k.left+now.Sub(k.at).Seconds()*doorRate, doorBurst)
-	k.at = now
-	if k.left < 1 {
-		return false
+	c := h.callers[from]
+	if c == nil {
+		c = &caller{left: doorBurst, at: now}
+		h.callers[from] = c
 	}
-	k.left--
-	return true
+	c.left = min(c.left+now.Sub(c.at).Seconds()*doorRate, doorBurst)
+	c.at = now
+	if c.left < 1 {
+		return nil
+	}
+	c.left--
+	return c
 }

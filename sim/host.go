@@ -33,7 +33,8 @@ type Host struct {
 	peer        *peer  // a hostile miner in the node's place, nil while down
 	rogue       *rogue // a hostile validator in the node's place, nil while down
 	sent        PeerStats
-	knocks      map[*Host]*knocks // of those who have dialled it
+	callers     map[*Host]*caller // those who have dialled it
+	strangers   strangers
 	signer      wire.Signer
 	address     string
 	disk        *disk
@@ -57,7 +58,16 @@ func (w *World) addHost(name, kind string) (*Host, error) {
 	h := &Host{Name: name, Kind: kind, Hotkey: s.Hotkey(), world: w, signer: s, ends: map[wire.Conn]*end{}}
 	h.disk = newDisk(h, kind == "validator")
 	w.Hosts = append(w.Hosts, h)
+	w.names[name] = h
 	return h, nil
+}
+
+// moveTo gives a host its address.
+func (h *Host) moveTo(address string) {
+	h.address = address
+	if h.world.places[address] == nil {
+		h.world.places[address] = h
+	}
 }
 
 // IsValidator tells the roles apart.

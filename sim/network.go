@@ -189,17 +189,11 @@ func (n *network) arrive(to *end, at time.Time, ev *wire.Event) {
 // connection like any other: a stream, over which one frame goes each way.
 func (t *transport) Dial(id wire.Conn, address string) {
 	n := t.net
-	var to *Host
 	where := address
 	if _, host, ok := strings.Cut(address, "://"); ok {
 		where = host
 	}
-	for _, h := range n.w.Hosts {
-		if h.address == where {
-			to = h
-			break
-		}
-	}
+	to := n.w.places[where]
 	a := n.newEnd(id, t.host, to)
 	there := n.delay(a)
 	n.w.Sched.After(there, sched.Func(func() {
@@ -217,6 +211,7 @@ func (t *transport) Dial(id wire.Conn, address string) {
 		n.next++
 		b := n.newEnd(n.next, to, t.host)
 		a.peer, b.peer, a.open, b.open = b, a, true, true
+		to.enter(b)
 		n.tell(b, 0, &wire.Event{Kind: wire.Opened, Inbound: true, Remote: t.host.address})
 		n.tell(a, n.delay(b), &wire.Event{Kind: wire.Opened, Remote: address})
 	}))
@@ -360,12 +355,10 @@ func (t *transport) Close(c wire.Conn, _ int, reason string) {
 	if e == nil {
 		return
 	}
-	delete(t.host.ends, c)
-	e.open = false
+	e.shut()
 	n.tell(e, 0, &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
 	if p := e.peer; p != nil && p.open && !e.gone && !n.separated(t.host, p.host) {
-		p.open = false
-		delete(p.host.ends, p.id)
+		p.shut()
 		n.tell(p, n.delay(e), &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
 	}
 }
@@ -390,15 +383,14 @@ func (h *Host) conns() []wire.Conn {
 // breakEnd ends a connection that nobody closed: this side sees it after a
 // delay, the other one a way later.
 func (n *network) breakEnd(e *end, after time.Duration, reason string) {
-	delete(e.host.ends, e.id)
 	if !e.open {
+		delete(e.host.ends, e.id)
 		return
 	}
-	e.open = false
+	e.shut()
 	n.tell(e, after, &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
 	if p := e.peer; p.open && !e.gone && !n.separated(e.host, p.host) {
-		p.open = false
-		delete(p.host.ends, p.id)
+		p.shut()
 		n.tell(p, after+n.delay(e), &wire.Event{Kind: wire.Closed, Raw: []byte(reason)})
 	}
 }

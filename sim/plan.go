@@ -192,6 +192,14 @@ func (p *Plan) config() Config {
 	if timeout == 0 {
 		timeout = s.Node.Heartbeat * 5 / 2
 	}
+	sessions := s.Node.MaxSessions
+	if sessions == 0 {
+		miners := 0
+		for _, g := range s.Miners {
+			miners += g.Count
+		}
+		sessions = max(512, 2*miners)
+	}
 	for _, v := range s.Validators {
 		n := v.Count
 		for i := range n {
@@ -200,7 +208,7 @@ func (p *Plan) config() Config {
 				name = fmt.Sprintf("%s-%d", v.Name, i)
 			}
 			c.Validators = append(c.Validators, ValidatorSpec{Name: name, Group: v.Name, Stake: v.Stake, Rogue: rogueOf(&v), Node: node.ValidatorConfig{
-				Netuid: s.Netuid, SessionTimeout: timeout, MetagraphInterval: s.Node.MetagraphInterval,
+				Netuid: s.Netuid, SessionTimeout: timeout, MaxSessions: sessions, MetagraphInterval: s.Node.MetagraphInterval,
 				FeedInterval: s.Node.FeedPoll, ClosingLead: -1 /* the market tells closing odds */, ScoringInterval: s.Node.ScoringInterval, SettleDelay: least(s.Node.SettleDelay),
 				WeightsMove: max(s.Node.WeightsMove, math.SmallestNonzeroFloat64), WeightsMaxAge: chain.Block(s.Node.WeightsMaxAge),
 				PollInterval: s.Node.PollInterval, PollStakeLimit: 1, /* likewise */

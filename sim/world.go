@@ -100,6 +100,8 @@ type World struct {
 	Sched    *sched.World
 	Chain    *mockchain.Chain
 	Hosts    []*Host // validators first, then miners, in the order of the config
+	names    map[string]*Host
+	places   map[string]*Host // by address
 	net      *network
 	tracer   sched.Tracer
 	triggers []*trigger
@@ -182,7 +184,7 @@ func NewWorld(cfg Config) (*World, error) {
 	orDefault(&cfg.Latency.Feed, 400*time.Millisecond)
 	cfg.Network.fill()
 	cfg.Disk.fill()
-	w := &World{cfg: cfg, Sched: sched.NewWorld(cfg.Start, cfg.Seed)}
+	w := &World{cfg: cfg, Sched: sched.NewWorld(cfg.Start, cfg.Seed), names: map[string]*Host{}, places: map[string]*Host{}}
 	w.Sched.SliceCost = cfg.SliceCost
 	if cfg.Explore {
 		w.Sched.Explore()
@@ -197,7 +199,7 @@ func NewWorld(cfg Config) (*World, error) {
 		}
 		h.validator = s
 		s.Node.Hotkey, s.Node.Axon = h.Hotkey, chain.Axon{IP: fmt.Sprintf("198.51.%d.%d", i/250, i%250+1), Port: 8091}
-		h.address = fmt.Sprintf("%s:%d", s.Node.Axon.IP, s.Node.Axon.Port)
+		h.moveTo(fmt.Sprintf("%s:%d", s.Node.Axon.IP, s.Node.Axon.Port))
 		cc.Neurons = append(cc.Neurons, mockchain.Neuron{Hotkey: h.Hotkey, Coldkey: coldkeyOf(s.Name), Stake: s.Stake})
 	}
 	for i := range cfg.Miners {
@@ -214,11 +216,12 @@ func NewWorld(cfg Config) (*World, error) {
 		}
 		orDefault(&s.Owner, s.Name)
 		s.Node.Hotkey = h.Hotkey
-		h.address = fmt.Sprintf("203.0.%d.%d:0", i/250, i%250+1)
+		address := fmt.Sprintf("203.0.%d.%d:0", i/250, i%250+1)
 		if s.Polled {
 			s.Node.PollOnly, s.Node.Axon = true, chain.Axon{IP: fmt.Sprintf("203.0.%d.%d", i/250, i%250+1), Port: 12345}
-			h.address = fmt.Sprintf("%s:%d", s.Node.Axon.IP, s.Node.Axon.Port)
+			address = fmt.Sprintf("%s:%d", s.Node.Axon.IP, s.Node.Axon.Port)
 		}
+		h.moveTo(address)
 		cc.Neurons = append(cc.Neurons, mockchain.Neuron{Hotkey: h.Hotkey, Coldkey: coldkeyOf(s.Owner)})
 	}
 	if err := w.rogues(); err != nil {
@@ -239,14 +242,7 @@ func (w *World) Close() {
 }
 
 // Host finds a host by name, nil if there is none.
-func (w *World) Host(name string) *Host {
-	for _, h := range w.Hosts {
-		if h.Name == name {
-			return h
-		}
-	}
-	return nil
-}
+func (w *World) Host(name string) *Host { return w.names[name] }
 
 // SetTracer sets who is told what passes through all loops.
 func (w *World) SetTracer(t sched.Tracer) {

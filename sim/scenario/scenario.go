@@ -267,6 +267,9 @@ type Node struct {
 	// SessionTimeout is how long a connection may be silent before it is closed.
 	// Absent: two and a half heartbeats.
 	SessionTimeout time.Duration `key:"session_timeout" range:"1s..1w"`
+	// MaxSessions is how many connections a validator serves at once, authenticated
+	// and not, each. 0 is twice the number of miners, and at least 512.
+	MaxSessions int `key:"max_sessions" default:"0" range:"0..200000"`
 	// FeedPoll is how often a validator asks the games feed what changed.
 	FeedPoll time.Duration `key:"feed_poll" default:"10m" range:"1s..1w"`
 	// ScoringInterval is the time between two scoring rounds. Settlements ask for
