@@ -571,6 +571,9 @@ func (r *recorder) sample(s *metric.Selector) (metric.Sample, bool) { return mea
 func (r *recorder) everything() []MetricResult {
 	var out []MetricResult
 	for _, d := range metric.Definitions() {
+		if d.Bench {
+			continue
+		}
 		list := []metric.Selector{{Name: d.Name}}
 		for _, l := range d.Labels {
 			if l.Must {

@@ -1,138 +1,95 @@
-// Package bench measures how fast the engines and the scoring core are on the
-// machine at hand: short loads, repeated, with the median of the repeats. It is
-// what `bench bus|sched|score|store` prints, and an edge: it reads the wall clock
-// and starts goroutines.
+// Package bench measures how fast the parts are on the machine at hand, as files
+// with `load` say: the event bus, the scheduler, the scoring core, the store,
+// ingest over loopback sockets, the whole simulator. It is an edge: it reads the
+// wall clock and starts goroutines.
 //
-// The loads of one group run in turns, so that what else the machine does slows
-// all of them, and ratios between them hold where times do not. Read measure for
-// how, then bus.go, sched.go, score.go and store.go for what. Only commands call
-// it.
+// What a file asks for and references, such as a Go channel or a plain loop, run
+// in turns, so that what else the machine does slows all of them, and the ratio
+// of two that ran in one turn holds where times do not. Read measure.go for how,
+// bus.go and its like for what, report.go for the figures, judge.go for a file's
+// thresholds, compare.go for the noise model by which two reports are judged.
+// Only commands call it.
 package bench
 
 import (
+	"context"
 	"fmt"
-	"runtime"
-	"slices"
 	"time"
+
+	"bettensor/sim/scenario"
 )
 
-// Result is what one load came to. Where a load has no Against, Ratio is 0.
-type Result struct {
-	Name        string
-	N           int     // operations of one repeat
-	NsPerOp     float64 // median of the repeats
-	AllocsPerOp float64 // of the median repeat, whole process
-	BytesPerOp  float64
-	PerSecond   float64 // operations a second
-	Ratio       float64 // median over the repeats of this load's time to Against's
-	Against     string  // the name of another load of the group
+// Options of a measurement.
+type Options struct {
+	// Dir is where stores are kept while they are measured; on the disk that is
+	// meant. The caller removes it.
+	Dir string
 }
 
-// Limits of one group of loads.
+// Defaults of a file that names none.
 const (
-	repeats    = 9
-	minRepeats = 3
-	// slice of time that one repeat of one load aims at: long against a timer's
-	// grain and the scheduler's, short enough to have several.
-	slice = 20 * time.Millisecond
-	// budget of a group, after which no further repeat begins.
-	budget = 2 * time.Second
-	// maxOps bounds the calibration of a load that does nothing.
-	maxOps = 1 << 26
+	defaultRepeats = 5
+	// defaultFor is long against a timer's grain and a scheduler's slice, short
+	// enough to be repeated.
+	defaultFor = 100 * time.Millisecond
 )
 
-// load is something to be done n times.
-type load struct {
-	name    string
-	run     func(n int) error
-	against string
-}
-
-type sample struct {
-	ns     float64
-	allocs float64
-	bytes  float64
-}
-
-// measure runs the loads of a group. Each is first run with growing n until it
-// fills a slice of time, twice so that a hiccup does not count, which also warms
-// it up.
-func measure(loads []load) ([]Result, error) {
+// Run measures what a scenario's load asks for. The scenario must have one and
+// hold together, as scenario.Parse sees to.
+func Run(ctx context.Context, s *scenario.Scenario, o Options) (*Benchmark, error) {
+	build := map[string]func(*plan) ([]*load, error){
+		"bus": busLoads, "sched": schedLoads, "score": scoreLoads, "store": storeLoads, "ingest": ingestLoads, "sim": simLoads}[s.Load.What]
+	if build == nil {
+		return nil, fmt.Errorf("the scenario has no load; run it with: sim run")
+	}
+	p := &plan{ctx: ctx, Load: s.Load, scenario: s, dir: o.Dir}
 	began := time.Now()
-	out := make([]Result, len(loads))
-	samples := make([][]sample, len(loads))
-	for i, l := range loads {
-		out[i] = Result{Name: l.name, Against: l.against}
-		for n := 1; ; n *= 2 {
-			s, err := once(l, n)
-			if err != nil {
-				return nil, err
-			}
-			out[i].N = n
-			took := s.ns * float64(n)
-			if took >= float64(slice) {
-				if s, err = once(l, n); err != nil {
-					return nil, err
-				}
-				took = s.ns * float64(n)
-			}
-			if took >= float64(slice) || n >= maxOps {
-				break
-			}
-			if took < float64(slice)/64 {
-				n *= 8 // far away: fewer steps
+	loads, err := build(p)
+	defer func() {
+		for _, l := range loads {
+			if l.close != nil {
+				l.close()
 			}
 		}
+	}()
+	if err == nil {
+		err = p.measure(loads)
 	}
-	for r := 0; r < repeats && (r < minRepeats || time.Since(began) < budget); r++ {
-		for i, l := range loads {
-			s, err := once(l, out[i].N)
-			if err != nil {
-				return nil, err
-			}
-			samples[i] = append(samples[i], s)
-		}
-	}
-	for i := range out {
-		r := &out[i]
-		sorted := slices.Clone(samples[i])
-		slices.SortFunc(sorted, func(a, b sample) int {
-			if a.ns < b.ns {
-				return -1
-			}
-			return 1
-		})
-		m := sorted[len(sorted)/2]
-		r.NsPerOp, r.AllocsPerOp, r.BytesPerOp = m.ns, m.allocs, m.bytes
-		r.PerSecond = float64(time.Second) / m.ns
-		if base := slices.IndexFunc(loads, func(l load) bool { return l.name == r.Against }); r.Against != "" && base >= 0 {
-			var ratios []float64
-			for k, s := range samples[i] {
-				ratios = append(ratios, s.ns/samples[base][k].ns)
-			}
-			slices.Sort(ratios)
-			r.Ratio = ratios[len(ratios)/2]
-		}
-	}
-	return out, nil
-}
-
-func once(l load, n int) (sample, error) {
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	began := time.Now()
-	err := l.run(n)
-	took := max(time.Since(began), 1)
-	runtime.ReadMemStats(&after)
 	if err != nil {
-		return sample{}, fmt.Errorf("bench %s: %w", l.name, err)
+		return nil, fmt.Errorf("benchmark %s: %w", s.Name, err)
 	}
-	each := 1 / float64(n)
-	return sample{
-		ns:     float64(took.Nanoseconds()) * each,
-		allocs: float64(after.Mallocs-before.Mallocs) * each,
-		bytes:  float64(after.TotalAlloc-before.TotalAlloc) * each,
-	}, nil
+	b := p.report(loads)
+	if err := b.judge(s.Thresholds); err != nil {
+		return nil, fmt.Errorf("benchmark %s: %w", s.Name, err)
+	}
+	b.Seconds = time.Since(began).Seconds()
+	return b, nil
+}
+
+// plan is a load with what its parts need to be built.
+type plan struct {
+	scenario.Load
+	ctx      context.Context
+	scenario *scenario.Scenario
+	dir      string
+}
+
+func (p *plan) open() bool { return p.Arrivals == "open" }
+
+// length of one repetition.
+func (p *plan) length() time.Duration {
+	if p.For > 0 {
+		return p.For
+	}
+	return defaultFor
+}
+
+// or is a number of the file, or its default.
+func or(n, byDefault int) int {
+	if n > 0 {
+		return n
+	}
+	return byDefault
 }
 
 // done checks that a load did its work: else its time says nothing.

@@ -1,13 +1,12 @@
 package cli
 
 import (
-	"bufio"
+	"cmp"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"runtime"
-	"text/tabwriter"
+	"path/filepath"
+	"slices"
 	"time"
 
 	"bettensor/sim"
@@ -17,131 +16,236 @@ import (
 	"github.com/urfave/cli/v2"
 )
 
+// benchDir is where the project's own benchmarks are.
+const benchDir = "scenarios/bench"
+
+// maxReportBytes bounds a report that is read: thousands of benchmarks.
+const maxReportBytes = 64 << 20
+
 // Bench is the command `bench`: how fast the parts are on this machine.
 func Bench() *cli.Command {
-	flags := []cli.Flag{&cli.StringFlag{Name: "json", Usage: "write the figures as data to `FILE`"}}
-	one := func(name, usage string, measure func() ([]bench.Result, error)) *cli.Command {
-		return &cli.Command{Name: name, Usage: usage, Flags: flags, Action: func(c *cli.Context) error {
-			if c.NArg() > 0 {
-				return fail(exitBad, "unexpected argument %q", c.Args().First())
-			}
-			results, err := measure()
-			if err != nil {
-				return fail(exitBad, "bench %s: %w", name, err)
-			}
-			return showBench(c, results)
-		}}
+	flags := []cli.Flag{
+		&cli.StringFlag{Name: "json", Usage: "write the figures as data to `FILE`"},
+		&cli.StringFlag{Name: "junit", Usage: "write one case for each benchmark to `FILE`"},
+		&cli.StringFlag{Name: "baseline", Usage: "compare with `FILE`, a former --json, and exit 5 on a regression"},
+		&cli.StringFlag{Name: "dir", Usage: "keep stores below `DIR`, on the disk that is meant (default: the temporary directory)"},
+		&cli.StringSliceFlag{Name: "set", Usage: "set a key of every file, as in `load.for=1s` (repeatable)"},
 	}
 	return &cli.Command{
 		Name:  "bench",
-		Usage: "measure the parts on this machine: time and allocations per operation, and ratios that carry over",
+		Usage: "measure the parts on this machine: time and allocations per operation, latency, and ratios that carry over",
 		Subcommands: []*cli.Command{
-			one("bus", "publish to handlers", bench.Bus),
-			one("sched", "timers, inboxes, ports", bench.Sched),
-			one("score", "a day's components, a round", bench.Score),
-			one("store", "durable rows in a temporary directory", benchStore),
-			ingest(flags),
-			one("sim", "the whole simulator: one day of the load scenario's subnet", benchSim),
+			{Name: "run", Usage: "measure what files with load say", ArgsUsage: "FILE…", Flags: flags, Action: func(c *cli.Context) error {
+				if c.NArg() == 0 {
+					return fail(exitBad, "expected a file with load, as in: %s %s/bus.yaml", c.Command.HelpName, benchDir)
+				}
+				return runBenches(c, c.Args().Slice())
+			}},
+			{Name: "all", Usage: "measure every file of a directory", ArgsUsage: "[DIR]", Flags: flags, Action: func(c *cli.Context) error {
+				dir := cmp.Or(c.Args().First(), benchDir)
+				if c.NArg() > 1 {
+					return fail(exitBad, "expected one directory, got %d arguments", c.NArg())
+				}
+				files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+				if err == nil && len(files) == 0 {
+					err = fmt.Errorf("no *.yaml in %s; name the directory, as in: %s scenarios/bench", dir, c.Command.HelpName)
+				}
+				if err != nil {
+					return fail(exitBad, "%w", err)
+				}
+				return runBenches(c, files)
+			}},
+			{Name: "compare", Usage: "judge two reports by ratio, and exit 5 on a regression", ArgsUsage: "OLD NEW", Flags: []cli.Flag{
+				&cli.StringFlag{Name: "json", Usage: "write the changes as data to `FILE`"},
+			}, Action: compareBenches},
 		},
 	}
 }
 
-func benchStore() ([]bench.Result, error) {
-	dir, err := os.MkdirTemp("", "bettensor-bench-")
+// readBench reads a file that must have load.
+func readBench(c *cli.Context, path string) (*scenario.Scenario, error) {
+	data, err := readFile(path, scenario.MaxFileBytes)
 	if err != nil {
 		return nil, err
+	}
+	s, problems := scenario.Parse(path, data, c.StringSlice("set"), sim.ScenarioOption())
+	if len(problems) > 0 {
+		return nil, &exitError{exitBad, problems}
+	}
+	if s.Load.What == "" {
+		return nil, fail(exitBad, "%s has no load, and is no benchmark; run it with: %s sim run %s", path, program(), path)
+	}
+	return s, nil
+}
+
+// runBench measures one file.
+func runBench(c *cli.Context, path string) (*bench.Benchmark, error) {
+	s, err := readBench(c, path)
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(c.String("dir"), "bettensor-bench-")
+	if err != nil {
+		return nil, fail(exitBad, "a directory for stores: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	return bench.Store(dir)
-}
-
-// simLoad is a full subnet for a day, written out so that the command needs no
-// file: scenarios/load.yaml is the same for a week.
-const simLoad = `name: bench
-duration: 1d
-validators: [{name: v0}]
-miners: [{kind: busy, count: 255, parameters: {picks: 20}}]
-node: {heartbeat: 1m, metagraph_interval: 1h, status_interval: 1h}
-`
-
-// benchRepeats of the whole simulator; the median is told.
-const benchRepeats = 3
-
-func benchSim() ([]bench.Result, error) {
-	tuneHeap()
-	s, problems := scenario.Parse("bench", []byte(simLoad), nil, sim.ScenarioOption())
-	if len(problems) > 0 {
-		return nil, problems
-	}
-	plan, _, err := sim.NewPlan(s, nil)
+	b, err := bench.Run(c.Context, s, bench.Options{Dir: dir})
 	if err != nil {
-		return nil, err
+		return nil, fail(exitBad, "%s: %w", path, err)
 	}
-	runs := make([]bench.Result, benchRepeats)
-	for i := range runs {
-		var before, after runtime.MemStats
-		runtime.ReadMemStats(&before)
-		began := time.Now()
-		r, err := plan.Run(sim.RunOptions{})
-		if err != nil {
-			return nil, err
-		}
-		took := time.Since(began)
-		runtime.ReadMemStats(&after)
-		n := float64(r.Events)
-		runs[i] = bench.Result{Name: "sim: 256 neurons, one day, events", N: int(r.Events), NsPerOp: float64(took.Nanoseconds()) / n,
-			AllocsPerOp: float64(after.Mallocs-before.Mallocs) / n, BytesPerOp: float64(after.TotalAlloc-before.TotalAlloc) / n,
-			PerSecond: n / took.Seconds(), Ratio: r.VirtualSeconds / took.Seconds(), Against: "real time (times faster)"}
-	}
-	return []bench.Result{median(runs)}, nil
+	b.File = path
+	return b, nil
 }
 
-func median(runs []bench.Result) bench.Result {
-	for i := range runs { // three values: sorting them would be longer
-		less := 0
-		for k := range runs {
-			if runs[k].NsPerOp < runs[i].NsPerOp || runs[k].NsPerOp == runs[i].NsPerOp && k < i {
-				less++
-			}
-		}
-		if less == len(runs)/2 {
-			return runs[i]
-		}
+// benchCase measures one file as a case of a folder of scenarios.
+func benchCase(c *cli.Context, path string) sim.Case {
+	began := time.Now()
+	b, err := runBench(c, path)
+	k := sim.Case{Suite: filepath.Dir(path), Name: filepath.Base(path), File: path, Seconds: time.Since(began).Seconds(),
+		Again: fmt.Sprintf("%s bench run %s", program(), path)}
+	if err != nil {
+		k.Failures = []sim.Failure{{Exit: exitBad, Kind: "error", By: "bench", First: err.Error()}}
+		return k
 	}
-	return runs[0]
+	return caseOf(k, b)
 }
 
-func showBench(c *cli.Context, results []bench.Result) error {
-	out := bufio.NewWriter(c.App.Writer) // keeps the first error, so that only Flush is asked
-	fmt.Fprintf(out, "%s, %s/%s, %d processors\n\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
-	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "what\tns/op\tB/op\tallocs/op\tper second\tratio")
-	for _, r := range results {
-		ratio := ""
-		if r.Against != "" {
-			ratio = fmt.Sprintf("%.2f × %s", r.Ratio, r.Against)
+// caseOf fills a case from a benchmark.
+func caseOf(k sim.Case, b *bench.Benchmark) sim.Case {
+	k.Name, k.Note = b.Name, b.Note()
+	for _, t := range b.Thresholds {
+		if !t.OK {
+			k.Failures = append(k.Failures, sim.Failure{Exit: sim.ExitThreshold, Kind: "threshold", By: t.Name, First: t.String()})
 		}
-		fmt.Fprintf(t, "%s\t%.1f\t%.1f\t%.2f\t%.0f\t%s\n", r.Name, r.NsPerOp, r.BytesPerOp, r.AllocsPerOp, r.PerSecond, ratio)
 	}
-	t.Flush()
-	if err := out.Flush(); err != nil {
-		return lost(err)
+	return k
+}
+
+// runBenches measures files one after the other and writes what was asked for.
+func runBenches(c *cli.Context, paths []string) error {
+	tuneHeap()
+	var baseline *bench.Report
+	if path := c.String("baseline"); path != "" {
+		var err error
+		if baseline, err = readReport(path); err != nil {
+			return err
+		}
 	}
-	path := c.String("json")
-	if path == "" {
-		return nil
+	for _, path := range paths { // mistakes show before minutes are spent
+		if _, err := readBench(c, path); err != nil {
+			return err
+		}
 	}
 	var outputs closers
 	defer outputs.abandon()
-	var w io.Writer
-	w, err := outputs.create(path)
+	asJSON, err := outputs.optional(c.String("json"))
 	if err != nil {
 		return err
 	}
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	if err := e.Encode(results); err != nil {
-		return fail(exitBad, "write the figures: %w", err)
+	asJUnit, err := outputs.optional(c.String("junit"))
+	if err != nil {
+		return err
 	}
-	return outputs.close()
+	report := bench.NewReport(c.App.Version)
+	if _, err := fmt.Fprintf(c.App.Writer, "%s, revision %s\n", report.Machine, cmp.Or(report.Revision, "unknown")); err != nil {
+		return lost(err)
+	}
+	var cases []sim.Case
+	for _, path := range paths {
+		b, err := runBench(c, path)
+		if err != nil {
+			return err
+		}
+		report.Benchmarks = append(report.Benchmarks, b)
+		cases = append(cases, caseOf(sim.Case{Suite: filepath.Dir(path), File: path, Seconds: b.Seconds, Again: fmt.Sprintf("%s bench run %s", program(), path)}, b))
+		fmt.Fprintln(c.App.Writer)
+		if err := b.Write(c.App.Writer); err != nil {
+			return lost(err)
+		}
+	}
+	if asJSON != nil {
+		if err := encodeJSON(asJSON, report); err != nil {
+			return err
+		}
+	}
+	if asJUnit != nil {
+		if err := sim.WriteJUnit(asJUnit, "bench", cases); err != nil {
+			return fail(exitBad, "%w", err)
+		}
+	}
+	if err := outputs.close(); err != nil {
+		return err
+	}
+	var failed []string
+	for i := range cases {
+		if cases[i].Exit() != sim.ExitPass {
+			failed = append(failed, cases[i].Name)
+		}
+	}
+	if baseline != nil {
+		fmt.Fprintln(c.App.Writer)
+		if err := showChanges(c, bench.Compare(baseline, report)); err != nil {
+			return err
+		}
+	}
+	if len(failed) > 0 {
+		return fail(sim.ExitThreshold, "thresholds are broken: %v", failed)
+	}
+	return nil
+}
+
+func compareBenches(c *cli.Context) error {
+	if c.NArg() != 2 {
+		return fail(exitBad, "expected two reports that bench run --json wrote, as in: %s old.json new.json", c.Command.HelpName)
+	}
+	before, err := readReport(c.Args().Get(0))
+	if err != nil {
+		return err
+	}
+	after, err := readReport(c.Args().Get(1))
+	if err != nil {
+		return err
+	}
+	changes := bench.Compare(before, after)
+	var outputs closers
+	defer outputs.abandon()
+	w, err := outputs.optional(c.String("json"))
+	if err != nil {
+		return err
+	}
+	if w != nil {
+		if err := encodeJSON(w, changes); err != nil {
+			return err
+		}
+	}
+	if err := outputs.close(); err != nil {
+		return err
+	}
+	return showChanges(c, changes)
+}
+
+// showChanges prints changes; a regression is an error.
+func showChanges(c *cli.Context, changes []bench.Change) error {
+	if err := bench.WriteChanges(c.App.Writer, changes); err != nil {
+		return lost(err)
+	}
+	if i := slices.IndexFunc(changes, func(x bench.Change) bool { return x.Regression() }); i >= 0 {
+		return fail(sim.ExitThreshold, "regression of %s, %s: %s", changes[i].Benchmark, changes[i].Load, changes[i].Verdict)
+	}
+	return nil
+}
+
+func readReport(path string) (*bench.Report, error) {
+	data, err := readFile(path, maxReportBytes)
+	if err != nil {
+		return nil, err
+	}
+	r := &bench.Report{}
+	if err := json.Unmarshal(data, r); err != nil {
+		return nil, fail(exitBad, "%s is no report of bench run --json: %w", path, err)
+	}
+	if err := r.Check(); err != nil {
+		return nil, fail(exitBad, "%s: %w", path, err)
+	}
+	return r, nil
 }

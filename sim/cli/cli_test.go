@@ -162,7 +162,12 @@ func TestBadInput(t *testing.T) {
 		{"--against nobody", "sim sweep ok.yaml --against sharp", []string{`--against: no miners of kind "sharp" in ok.yaml`}},
 		{"sweep, bad file", "sim sweep many.yaml", []string{"many.yaml:1:11: ", "many.yaml:2:7: ", "many.yaml:3:25: ", "many.yaml:4:17: ", "many.yaml:5:20: ", "many.yaml:6:45: "}},
 		{"describe", "sim describe empty.yaml", []string{"empty.yaml:1:1: "}},
-		{"bench of nothing", "bench bus x", []string{`unexpected argument "x"`}},
+		{"bench of nothing", "bench run", []string{"expected a file with load, as in: "}},
+		{"bench of a scenario", "bench run ok.yaml", []string{"ok.yaml has no load, and is no benchmark; run it with: "}},
+		{"bench of a bad file", "bench run empty.yaml", []string{"empty.yaml:1:1: "}},
+		{"bench of an empty folder", "bench all nothing", []string{"no *.yaml in nothing; name the directory"}},
+		{"compare with nothing", "bench compare ok.yaml", []string{"expected two reports that bench run --json wrote"}},
+		{"compare with no report", "bench compare ok.yaml ok.yaml", []string{"ok.yaml is no report of bench run --json: "}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			stdout, stderr, code := call(t, dir, strings.Fields(tt.args)...)
@@ -422,24 +427,6 @@ func TestSweep(t *testing.T) {
 	}
 	if d := gocmp.Diff(map[string]int{"skilled": 2, "random": 2, "idle": 1}, kinds); d != "" {
 		t.Errorf("kinds (-want +got):\n%s", d)
-	}
-}
-
-// TestBenchFile: a benchmark's figures come as data too.
-func TestBenchFile(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	stdout, stderr, code := call(t, dir, "bench", "bus", "--json", "bench.json")
-	if code != 0 || !strings.Contains(stdout, "ns/op") {
-		t.Fatalf("exit code %d: %s%s", code, stdout, stderr)
-	}
-	data, err := os.ReadFile(filepath.Join(dir, "bench.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var rows []map[string]any
-	if err := json.Unmarshal(data, &rows); err != nil || len(rows) == 0 {
-		t.Errorf("%v: %s", err, data)
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -59,6 +60,24 @@ func (c *closers) create(path string) (io.Writer, error) {
 	o.Writer = bufio.NewWriterSize(o.f, 1<<16)
 	c.files = append(c.files, o)
 	return o, nil
+}
+
+// optional is create, but nothing for no path.
+func (c *closers) optional(path string) (io.Writer, error) {
+	if path == "" {
+		return nil, nil
+	}
+	return c.create(path)
+}
+
+// encodeJSON writes data for programs.
+func encodeJSON(w io.Writer, data any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	if err := e.Encode(data); err != nil {
+		return fail(exitBad, "write the data: %w", err)
+	}
+	return nil
 }
 
 func (c *closers) close() error {

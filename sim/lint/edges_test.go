@@ -60,7 +60,7 @@ var exceptions = []struct {
 	{"sim/localnet/rpc", clock | thread | system, "the chain's endpoint: blocks by the clock, two goroutines a connection"},
 	{"sim/localnet", clock | thread | system | chance, "many nodes on real sockets; keys and a genesis that no other run has"},
 	{"sim/crash", thread | system, "Pebble comes to its file system from goroutines of its own; images are recovered side by side; errors as a kernel names them"},
-	{"sim/bench", clock | thread, "measures"},
+	{"sim/bench", clock | thread | system, "measures; asks the system what processor time was used"},
 	{"sim/cli", clock | thread | system, "reads arguments and files, prints, tells how fast a run was; sweeps run worlds side by side"},
 }
 

@@ -55,7 +55,7 @@ var layers = []struct{ pkg, imports string }{
 	{"sim/crash", "sched store node/bet node/chain node/ledger node/wire sim sim/mockchain"},
 	{"sim/localnet/rpc", "node/chain node/chain/scale node/chain/timelock sim/mockchain"},
 	{"sim/localnet", "sched bus store node node/... sim sim/localnet/... sim/market sim/mockchain sim/population sim/scenario"},
-	{"sim/bench", "sched bus store node " + nouns + " sim sim/fault sim/market sim/mockchain sim/population sim/scenario"},
+	{"sim/bench", "sched bus store node/score sim sim/localnet sim/metric sim/scenario"},
 	{"sim/cli", "sched sim sim/bench sim/crash sim/fault sim/invariant sim/localnet sim/market sim/scenario"},
 	{"sim/lint", ""},
 

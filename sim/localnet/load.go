@@ -38,10 +38,10 @@ type Load struct {
 	// Predictions of all miners together. Default 60,000: five seconds at the
 	// rate this program aims at.
 	Predictions int
-	// Rate is how many predictions a second all miners offer together. Default 0:
-	// as many as are confirmed, Window of each miner being under way.
-	Rate float64
-	// Window bounds the predictions of one miner under way where Rate is 0.
+	// At says when each prediction is due, counted over all miners from 0, after the
+	// clock starts. Nil: as many as are confirmed, Window of each miner being under way.
+	At func(k int) time.Duration
+	// Window bounds the predictions of one miner under way where At is nil.
 	// Default 64: with 50 miners the store's group commits are full.
 	Window int
 }
@@ -50,16 +50,12 @@ type Load struct {
 type LoadResult struct {
 	Confirmed int           // predictions: signed, verified, durably stored, confirmed
 	Took      time.Duration // from the first frame sent to the last confirmation
-	PerSecond float64
-	// Mean, P50, P99 and Longest are from when a prediction was due to be sent to
+	// Latencies, the shortest first, are from when a prediction was due to be sent to
 	// its confirmation.
-	Mean, P50, P99, Longest time.Duration
+	Latencies []time.Duration
 	// Processor is what one prediction costs of one core, validator and load
 	// generator together.
 	Processor time.Duration
-	// Ceiling is Processor turned round: what all cores could confirm in a second
-	// if none ever waited.
-	Ceiling float64
 }
 
 // loadGame is open as long as any load lasts.
@@ -281,10 +277,8 @@ func (l Load) run(ctx context.Context, w *loaded, each int) (LoadResult, error) 
 	var all sync.WaitGroup
 	for i, p := range peers {
 		var due func(k int) time.Time
-		if l.Rate > 0 { // the miners take turns
-			due = func(k int) time.Time {
-				return began.Add(time.Duration(float64(k*len(peers)+i) / l.Rate * float64(time.Second)))
-			}
+		if l.At != nil { // the miners take turns
+			due = func(k int) time.Time { return began.Add(l.At(k*len(peers) + i)) }
 		}
 		all.Go(func() { took[i], errs[i] = p.run(frames[i], l.Window, due) })
 	}
@@ -296,16 +290,8 @@ func (l Load) run(ctx context.Context, w *loaded, each int) (LoadResult, error) 
 	}
 	spans := slices.Concat(took...)
 	slices.Sort(spans)
-	r.Confirmed = len(spans)
-	r.PerSecond = float64(r.Confirmed) / r.Took.Seconds()
-	var sum time.Duration
-	for _, d := range spans {
-		sum += d
-	}
-	r.Mean = sum / time.Duration(r.Confirmed)
-	r.P50, r.P99, r.Longest = spans[len(spans)/2], spans[len(spans)*99/100], spans[len(spans)-1]
+	r.Confirmed, r.Latencies = len(spans), spans
 	r.Processor = used / time.Duration(r.Confirmed)
-	r.Ceiling = float64(runtime.GOMAXPROCS(0)) / r.Processor.Seconds()
 
 	// What was confirmed must be in the validator's books, each once.
 	stored := 0
@@ -387,8 +373,9 @@ func processorTime() time.Duration {
 // BroadcastResult is how long an update of games took to reach everybody.
 type BroadcastResult struct {
 	Miners, Bytes, Updates int
-	// P50 and Longest, from the feed's answer to the frame in the last miner's hands.
-	P50, Longest time.Duration
+	// Latencies, the shortest first, are from the feed's answer to the frame in the
+	// last miner's hands.
+	Latencies []time.Duration
 	// PerConnection is the memory of one idle connection: heap and stacks of both
 	// its ends, as both are in this process.
 	PerConnection int
@@ -468,7 +455,7 @@ func (w *loaded) broadcast(ctx context.Context, updates int) (r BroadcastResult,
 		spans = append(spans, last.Sub(time.Unix(0, w.polled.Load())))
 	}
 	slices.Sort(spans)
-	r.P50, r.Longest = spans[len(spans)/2], spans[len(spans)-1]
+	r.Latencies = spans
 	return r, nil
 }
 

@@ -241,6 +241,18 @@ func (d *decoder) syntax(path string, err error) {
 // checkSelector checks that what labels name exists.
 func (d *decoder) checkSelector(s *Scenario, sel metric.Selector, path string) {
 	of, _ := metric.Find(sel.Name)
+	if of.Bench != (s.Load.What != "") && !d.bad["load"] && !d.bad["load.what"] {
+		where := "a file with load, which is a benchmark"
+		if !of.Bench {
+			where = "a file without load, which is no benchmark"
+		}
+		d.wrong(path, "%s is measured of %s", of.Name, where)
+		return
+	}
+	if of.Bench {
+		d.checkPart(s, sel, path)
+		return
+	}
 	for _, pair := range sel.Labels {
 		var what string
 		var have []string
@@ -267,14 +279,58 @@ func (d *decoder) checkSelector(s *Scenario, sel metric.Selector, path string) {
 	}
 }
 
+// checkPart checks that a benchmark has the load that a selector names.
+func (d *decoder) checkPart(s *Scenario, sel metric.Selector, path string) {
+	var have []string
+	for _, part := range s.Load.Mix {
+		have = append(have, part.Name)
+	}
+	if len(have) == 0 && loadParts[s.Load.What] != nil {
+		have = loadParts[s.Load.What][:1]
+	}
+	references := loadReferences[s.Load.What]
+	if s.Load.Arrivals == "open" && (s.Load.What == "bus" || s.Load.What == "sched") {
+		have, references = loadParts[s.Load.What][:1], []string{"channel"}
+		if s.Load.What == "sched" {
+			have = []string{"posted"}
+		}
+	}
+	for _, pair := range sel.Labels {
+		if pair.Key == "of" {
+			have = append(have, references...)
+		} else {
+			have = references
+		}
+		if !slices.Contains(have, pair.Value) {
+			d.wrong(path, "the load has no %q at column %d%s", pair.Value, pair.Column, suggest(pair.Value, have))
+		}
+	}
+}
+
 // loadKeys says which keys each part takes, besides what, for and operations.
 var loadKeys = map[string][]string{
-	"bus":    {"arrivals", "rate", "ramp", "payload", "producers", "subscribers"},
+	"bus":    {"arrivals", "rate", "ramp", "payload", "producers", "subscribers", "mix"},
 	"sched":  {"arrivals", "rate", "ramp", "producers", "mix"},
-	"score":  {"miners", "predictions"},
+	"score":  {"miners", "predictions", "mix"},
 	"store":  {"arrivals", "rate", "ramp", "payload", "producers", "mix"},
-	"ingest": {"arrivals", "rate", "ramp", "payload", "miners", "producers", "mix"},
+	"ingest": {"arrivals", "rate", "ramp", "miners", "predictions", "subscribers"},
 	"sim":    {},
+}
+
+// loadParts are the operations that each may be made of; the first is done where
+// there is no mix.
+var loadParts = map[string][]string{
+	"bus":    {"publish", "watched", "timer"},
+	"sched":  {"timer", "recorded", "moved", "inbox", "port", "posted"},
+	"score":  {"day", "released", "round", "arrival"},
+	"store":  {"grouped", "synced", "read"},
+	"ingest": {"prediction", "update"},
+	"sim":    {"event"},
+}
+
+// loadReferences are what each is compared with, in the same run.
+var loadReferences = map[string][]string{
+	"bus": {"call", "channel"}, "sched": {"heap"}, "score": {"plain"}, "store": {"memory", "file"}, "ingest": {"echo"}, "sim": {"heap"},
 }
 
 // checkLoad checks what makes a file a benchmark.
@@ -304,9 +360,15 @@ func (d *decoder) checkLoad(s *Scenario) {
 	if l.What == "sim" && len(s.Validators) == 0 {
 		d.wrong("validators", "needed where load.what is sim: expected a list of at least one item")
 	}
+	if len(l.Mix) > 0 && l.Arrivals == "open" {
+		d.wrong("load.mix", "not used with open arrivals: remove one of them")
+	}
 	total := 0.0
-	for _, part := range l.Mix {
+	for i, part := range l.Mix {
 		total += part.Share
+		if part.Name != "" && !slices.Contains(loadParts[l.What], part.Name) {
+			d.wrong(item("load.mix", i)+".name", "no operation %q of %s%s", part.Name, l.What, suggest(part.Name, loadParts[l.What]))
+		}
 	}
 	if len(l.Mix) > 0 && (total < 0.999 || total > 1.001) {
 		d.wrong("load.mix", "expected shares that add up to 1, got %g", total)

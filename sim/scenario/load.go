@@ -20,13 +20,17 @@ type Load struct {
 	For time.Duration `key:"for" range:"1ms..10m"`
 	// Operations of each repetition.
 	Operations int `key:"operations" range:"1..1000000000"`
-	// Mix of operations, by name: shares of all.
+	// Mix of operations, by name: shares of all. bus has `publish`, `watched` (by
+	// one outside) and `timer` (that publishes); sched `timer`, `recorded`, `moved`,
+	// `inbox`, `port` and `posted` (from other goroutines); score `day`, `released`,
+	// `round` and `arrival`; store `grouped`, `synced` and `read`. Absent: the first.
 	Mix []Part `key:"mix"`
 	// Payload of an operation.
 	Payload Bytes `key:"payload" range:"0B..16MiB"`
-	// Producers that send at the same time.
+	// Producers that send at the same time: events of one drain of the bus,
+	// goroutines that post, batches under way.
 	Producers int `key:"producers" range:"1..4096"`
-	// Subscribers that receive.
+	// Subscribers that receive: handlers, or miners that listen for updates.
 	Subscribers int `key:"subscribers" range:"1..4096"`
 	// Miners that are scored or that connect.
 	Miners int `key:"miners" range:"1..65535"`
