@@ -137,8 +137,10 @@ func (p *plan) report(loads []*load) *Benchmark {
 			f.Latency = &Latency{h.Count(), h.Min(), h.Mean(), h.Percentile(50), h.Percentile(90), h.Percentile(99), h.Percentile(99.9), h.Max()}
 		}
 		for _, ref := range loads {
-			if ref.reference && !l.reference {
-				of, values := p.ratios(l, ref)
+			if !ref.reference || l.reference {
+				continue
+			}
+			if of, values := p.ratios(l, ref); len(values) > 0 {
 				f.Ratios = append(f.Ratios, Ratio{ref.name, of, spreadOf(values)})
 			}
 		}
@@ -159,7 +161,9 @@ const (
 func (p *plan) ratios(l, ref *load) (of string, values []float64) {
 	of = processorTimes
 	switch {
-	case p.open() && ref.samples[0].latency.Count() > 0:
+	case p.open() && (l.samples[0].latency.Count() == 0 || ref.samples[0].latency.Count() == 0):
+		return "", nil // nothing of both can be compared
+	case p.open():
 		of = latencies
 	case p.What == "store" || p.What == "ingest":
 		of = wallTimes

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"bettensor/sim"
@@ -101,7 +102,7 @@ func runBench(c *cli.Context, path string) (*bench.Benchmark, error) {
 func benchCase(c *cli.Context, path string) sim.Case {
 	began := time.Now()
 	b, err := runBench(c, path)
-	k := sim.Case{Suite: filepath.Dir(path), Name: filepath.Base(path), File: path, Seconds: time.Since(began).Seconds(),
+	k := sim.Case{Suite: filepath.ToSlash(filepath.Dir(path)), Name: strings.TrimSuffix(filepath.Base(path), ".yaml"), File: path, Seconds: time.Since(began).Seconds(),
 		Again: fmt.Sprintf("%s bench run %s", program(), path)}
 	if err != nil {
 		k.Failures = []sim.Failure{{Exit: exitBad, Kind: "error", By: "bench", First: err.Error()}}
@@ -157,7 +158,7 @@ func runBenches(c *cli.Context, paths []string) error {
 			return err
 		}
 		report.Benchmarks = append(report.Benchmarks, b)
-		cases = append(cases, caseOf(sim.Case{Suite: filepath.Dir(path), File: path, Seconds: b.Seconds, Again: fmt.Sprintf("%s bench run %s", program(), path)}, b))
+		cases = append(cases, caseOf(sim.Case{Suite: filepath.ToSlash(filepath.Dir(path)), File: path, Seconds: b.Seconds, Again: fmt.Sprintf("%s bench run %s", program(), path)}, b))
 		fmt.Fprintln(c.App.Writer)
 		if err := b.Write(c.App.Writer); err != nil {
 			return lost(err)

@@ -212,8 +212,7 @@ func (t *suite) one(path string) (x sim.Case) {
 		}
 	}()
 	if isBenchmark(path) {
-		x.Warnings = append(x.Warnings, "left out: a benchmark, for bench run")
-		return x
+		return benchCase(t.c, path)
 	}
 	l, err := loadFile(t.c, path)
 	if err != nil {

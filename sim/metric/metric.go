@@ -45,6 +45,7 @@ const (
 	Validator              // one validator: NAME, or NAME-N where its count is above 1
 	Code                   // of a refusal
 	OneOf                  // a word of the label's own
+	Part                   // a load of a benchmark: a part of its mix, or a reference
 )
 
 // Definition is one metric.
@@ -107,8 +108,7 @@ var definitions = []Definition{
 }
 
 // part narrows a benchmark's metric to one of its loads.
-var part = oneOf("of", "publish", "watched", "timer", "recorded", "moved", "inbox", "port", "posted", "day", "released", "round", "arrival",
-	"grouped", "synced", "read", "prediction", "update", "event", "call", "channel", "heap", "plain", "memory", "file", "echo")
+var part = Label{Key: "of", Names: Part}
 
 // References are what benchmarks are compared with, in the same run.
 var References = []string{"call", "channel", "heap", "plain", "memory", "file", "echo"}

@@ -136,7 +136,13 @@ func TestRefusedFiles(t *testing.T) {
 		{"window of nobody", minimal + "faults: [{name: a, what: feed.outage, windows: [{at: 1h, hit: [v1]}]}]\n", "x.yaml:2:64: faults[0].windows[0].hit[0]: no node \"v1\" (did you mean \"v0\"?)"},
 		{"hostile first validator", "validators: [{name: v0, kind: lazy}]\n", "x.yaml:1:31: validators[0].kind: expected the first validator to be honest: predictions are counted at it, got lazy"},
 		{"friends of nobody", "validators: [{name: v0}, {name: v1, kind: biased}]\n", "x.yaml:1:26: validators[1].parameters.friends: needed for biased: expected the name of a group of miners"},
-		{"load with another's key", "load: {what: score, producers: 2}\n", "x.yaml:1:32: load.producers: not used where load.what is score (have: miners, predictions)"},
+		{"a benchmark's metric without load", "validators: [{name: v0}]\nthresholds: [{metric: ns_per_op, expect: value<9}]\n", "x.yaml:2:23: thresholds[0].metric: ns_per_op is measured of a file with load, which is a benchmark"},
+		{"a run's metric with load", "load: {what: score}\nthresholds: [{metric: gini, expect: value<9}]\n", "x.yaml:2:23: thresholds[0].metric: gini is measured of a file without load, which is no benchmark"},
+		{"a part that is not in the mix", "load: {what: score}\nthresholds: [{metric: \"ns_per_op{of:round}\", expect: value<9}]\n", "x.yaml:2:23: thresholds[0].metric: the load has no \"round\" at column 14 (have: day, plain)"},
+		{"a reference of another load", "load: {what: score}\nthresholds: [{metric: \"ratio{to:channel}\", expect: value<9}]\n", "x.yaml:2:23: thresholds[0].metric: the load has no \"channel\" at column 10 (have: plain)"},
+		{"an operation of another load", "load: {what: bus, mix: [{name: timers, share: 1}]}\n", "x.yaml:1:32: load.mix[0].name: no operation \"timers\" of bus (did you mean \"timer\"?)"},
+		{"a mix that is open", "load: {what: bus, arrivals: open, rate: 9, mix: [{name: timer, share: 1}]}\n", "x.yaml:1:49: load.mix: not used with open arrivals: remove one of them"},
+		{"load with another's key", "load: {what: score, producers: 2}\n", "x.yaml:1:32: load.producers: not used where load.what is score (have: miners, predictions, mix)"},
 		{"open without a rate", "load: {what: bus, arrivals: open}\n", "x.yaml:1:7: load.rate: needed with open arrivals: expected operations a second"},
 		{"repeat without load", minimal + "repeat: 3\n", "x.yaml:2:9: repeat: used with load only, which makes the file a benchmark"},
 		{"unknown coefficient", minimal + "scoring: {vigg: 2}\n", "x.yaml:2:11: scoring.vigg: unknown key (did you mean \"vig\"?)"},
@@ -637,7 +643,8 @@ phases: [{name: a, until: 3h}, {name: heal, faults: off, for: 1h, settle_within:
 thresholds: [{metric: "roi{group:late}", expect: "value<0.5, value>-1", abort: true}]
 expect: [{name: x, that: "2 * gini < hhi"}]
 sometimes: [settled, scored]
-`, "load: {what: store, arrivals: open, rate: 1000, ramp: 1s, mix: [{name: put, share: 0.5}, {name: get, share: 0.5}], payload: 1kB, for: 5s}\nwarmup: 1s\nrepeat: 3\n"} {
+`, "load: {what: store, mix: [{name: grouped, share: 0.5}, {name: read, share: 0.5}], payload: 1kB, for: 5s}\nwarmup: 1s\nrepeat: 3\n",
+		"load: {what: store, arrivals: open, rate: 1000, ramp: 1s, payload: 1kB, for: 5s}\n"} {
 		s := parse(t, text)
 		again := parse(t, string(s.Canonical()))
 		if diff := cmp.Diff(s, again); diff != "" {
