@@ -150,6 +150,7 @@ type suite struct {
 	budget   time.Duration
 	seeded   bool
 	from, to uint64
+	alone    sync.RWMutex // held for writing while a benchmark measures
 }
 
 // run runs files side by side and prints a line of each in their order, as soon
@@ -212,8 +213,12 @@ func (t *suite) one(path string) (x sim.Case) {
 		}
 	}()
 	if isBenchmark(path) {
+		t.alone.Lock() // what it measures is this process's
+		defer t.alone.Unlock()
 		return benchCase(t.c, path)
 	}
+	t.alone.RLock()
+	defer t.alone.RUnlock()
 	l, err := loadFile(t.c, path)
 	if err != nil {
 		x.Failures = []sim.Failure{{Exit: exitBad, Kind: "error", By: "scenario", First: err.Error()}}

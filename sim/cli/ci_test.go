@@ -19,7 +19,7 @@ func TestCI(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "bench"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "bench", "bus.yaml"), []byte("load: {what: bus}\n"), 0o644); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "bench", "bus.yaml"), []byte("load: {what: bus, operations: 100}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { plant = nil }()
