@@ -24,6 +24,7 @@ type predictions struct {
 	named
 	v       *Validator
 	pools   *score.Pools
+	copies  *score.Copies // in place of pools where the scheme pays the closing edge
 	answers []answer // in order; each waits until what it rests on is durable
 	head    int
 	stats   struct {
@@ -59,6 +60,9 @@ type answer struct {
 
 func newPredictions(v *Validator, s *sched.Scope) *predictions {
 	p := &predictions{named: "predictions", v: v, pools: score.NewPools(v.cfg.Scheme), rejected: map[bet.Code]uint64{}, priced: map[bet.GameID]bet.Odds{}}
+	if v.cfg.Scheme.ClosingEdge {
+		p.copies = score.NewCopies(v.cfg.Scheme)
+	}
 	p.polled.rejected = map[bet.Code]uint64{}
 	book := &v.State.Book
 	book.budget = v.found.Budget
@@ -68,7 +72,7 @@ func newPredictions(v *Validator, s *sched.Scope) *predictions {
 		row := &v.found.Predictions[i]
 		book.add(row)
 		g := v.State.Games[row.Game]
-		if g == nil || !g.Resulted() {
+		if p.copies != nil || g == nil || !g.Resulted() {
 			p.pool(row)
 		}
 		if row.State != bet.Open {
@@ -133,7 +137,11 @@ func (p *predictions) received(e *PredictionReceived) {
 	if !book.budget.Reserve(e.Hotkey, day, row.Wager) && !p.v.has(DefectBudgetRead) {
 		panic("predictions: admitted beyond the budget") // Admit has just checked it
 	}
-	row.Raw = p.pools.Arrive(string(row.Game), uint8(row.Outcome), row.Odds, dollars(row.Wager), now)
+	if p.copies != nil {
+		row.Raw = p.copies.Arrive(string(row.Hotkey), string(row.Game), uint8(row.Outcome), dollars(row.Wager), now)
+	} else {
+		row.Raw = p.pools.Arrive(string(row.Game), uint8(row.Outcome), row.Odds, dollars(row.Wager), now)
+	}
 	book.add(row)
 
 	b := p.v.store.Batch()
@@ -225,7 +233,12 @@ func (p *predictions) reject(code bet.Code, polled bool) {
 	}
 }
 
+// pool takes a stored prediction back into what later ones are compared with.
 func (p *predictions) pool(row *ledger.Prediction) {
+	if p.copies != nil {
+		p.copies.Restore(string(row.Hotkey), string(row.Game), uint8(row.Outcome), dollars(row.Wager))
+		return
+	}
 	p.pools.Restore(string(row.Game), uint8(row.Outcome), row.Odds, dollars(row.Wager), row.Received, row.Raw)
 }
 
@@ -240,8 +253,15 @@ func closingOf(g *bet.Game) bet.Odds {
 // may be called any number of times.
 func (p *predictions) settle(g *bet.Game) {
 	book := &p.v.State.Book
-	p.pools.Close(string(g.ID))
-	if !g.Resulted() { // its result was withdrawn: predictions may come again
+	switch {
+	case p.copies == nil:
+		p.pools.Close(string(g.ID))
+	case g.Resulted():
+		p.copies.Close(string(g.ID), g.Start)
+	default:
+		p.copies.Reopen(string(g.ID))
+	}
+	if p.copies == nil && !g.Resulted() { // its result was withdrawn: predictions may come again
 		for _, row := range book.byGame[g.ID] {
 			p.pool(row)
 		}
@@ -309,6 +329,9 @@ func (p *predictions) forget(today bet.Day) (more bool) {
 		book.drop(id)
 		delete(p.priced, id)
 		p.pools.Close(string(id))
+		if p.copies != nil {
+			p.copies.Forget(string(id))
+		}
 	}
 	if b.Len() > 0 {
 		text := p.dropped.String()

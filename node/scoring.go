@@ -423,11 +423,13 @@ func (c *scoring) tierDay(d bet.Day) error {
 	in, scheme := &c.in, c.v.cfg.Scheme
 	n := len(meta.Neurons)
 	in.Slots = n
+	end := c.windowsEnd(d)
 	in.Valid, in.Active, in.Excluded = bools(in.Valid, n), bools(in.Active, n), bools(in.Excluded, n)
 	in.Yesterday = slices.Grow(in.Yesterday[:0], n)[:n]
 	for i := range in.Daily {
-		back := d - bet.Day(i)
+		back := end - bet.Day(i)
 		in.Daily[i], in.Wagered[i], in.Settled[i] = zeros(in.Daily[i], n), zeros(in.Wagered[i], n), zeros(in.Settled[i], n)
+		in.Doubt[i] = zeros(in.Doubt[i], n)
 		in.AnySettled[i] = scores.anySettled(back)
 	}
 	for i := range meta.Neurons {
@@ -439,8 +441,8 @@ func (c *scoring) tierDay(d bet.Day) error {
 			in.Yesterday[i] = score.Tier(row.Tier)
 		}
 		in.Excluded[i] = scheme.MinStake > 0 && scheme.BelowMinStake(float64(u.Stake)/1e9, c.v.cfg.AlphaPrice)
-		for back := range bet.Day(max(scheme.InactivityDays, 0)) {
-			if c.v.State.Book.Spent(u.Hotkey, d-back) > 0 {
+		for day := d; day > end-bet.Day(scheme.InactivityDays); day-- {
+			if c.v.State.Book.Spent(u.Hotkey, day) > 0 {
 				in.Active[i] = true
 				break
 			}
@@ -449,16 +451,16 @@ func (c *scoring) tierDay(d bet.Day) error {
 			continue
 		}
 		for k := range in.Daily {
-			row := x.at(d - bet.Day(k))
+			row := x.at(end - bet.Day(k))
 			if row == nil {
 				continue
 			}
-			in.Daily[k][i], in.Settled[k][i] = row.Composite, uint16(min(row.Settled, 1<<16-1))
+			in.Daily[k][i], in.Doubt[k][i], in.Settled[k][i] = row.Composite, row.Risk, uint16(min(row.Settled, 1<<16-1))
 			in.Wagered[k][i] = dollars(row.Wagered)
 		}
 		if scheme.WagersByReceipt {
 			for k := range in.Wagered {
-				in.Wagered[k][i] = dollars(c.v.State.Book.Spent(u.Hotkey, d-bet.Day(k)))
+				in.Wagered[k][i] = dollars(c.v.State.Book.Spent(u.Hotkey, end-bet.Day(k)))
 			}
 		}
 	}
@@ -482,6 +484,23 @@ func (c *scoring) tierDay(d bet.Day) error {
 	c.keep(d, max(scores.from, min(d+1, c.round.today)))
 	scores.newest = max(scores.newest, d)
 	return nil
+}
+
+// windowsEnd is the day that the windows of day d end on: d itself or, where the
+// closing edge is paid, the last day that any game was settled. Between seasons
+// time then stands still, so that what was proven is not worn down to a few last
+// games and, in the end, to whoever was idle last. Rows are kept for a gap of
+// HistoryDays less a window; after that there is nothing to pay by, and the last
+// weights stand.
+func (c *scoring) windowsEnd(d bet.Day) bet.Day {
+	if c.v.cfg.Scheme.ClosingEdge {
+		for back := range bet.Day(ledger.HistoryDays - score.Ring) {
+			if c.v.State.Scores.anySettled(d - back) {
+				return d - back
+			}
+		}
+	}
+	return d
 }
 
 // predicted says whether a hotkey has ever had a prediction accepted, as far

@@ -15,7 +15,8 @@ import (
 // Prediction is an accepted prediction with what scoring must not lose.
 type Prediction struct {
 	bet.Prediction
-	// Raw is the entropy contribution computed when it arrived (score.Pools).
+	// Raw is what was computed when it arrived: its entropy contribution
+	// (score.Pools) or the share it is credited with (score.Copies).
 	Raw float64
 	// Arrived orders predictions by acceptance over all miners, from 1.
 	Arrived uint64

@@ -21,7 +21,7 @@ type Day struct {
 	Odds    []float64 // taken, decimal, at least 1
 	Wager   []float64 // dollars, not negative
 	Payout  []float64 // dollars, unrounded: wager × odds if the outcome came, else 0
-	Raw     []float64 // what Pools.Arrive returned for the prediction; nil scores entropy 0
+	Raw     []float64 // what Pools.Arrive, or under ClosingEdge Copies.Arrive, returned; nil scores entropy 0, or credits all
 
 	Closing [][3]float64 // per game, by outcome; 0 where unknown or the sport cannot tie
 	Result  []int8       // per game: the outcome that came, NoResult if none
@@ -34,7 +34,8 @@ type Day struct {
 }
 
 // Components are the scores of one day by slot, 0 where a miner has nothing to
-// score. The slices are reused from call to call.
+// score. The slices are reused from call to call. Under ClosingEdge they mean
+// something else: see edge.
 type Components struct {
 	CLV       []float64 // mean of odds taken over closing odds, less CLVOffset
 	ROI       []float64 // unweighted mean return
@@ -42,6 +43,9 @@ type Components struct {
 	Entropy   []float64 // normalised over the day's miners
 	Composite []float64 // weighted sum of the four
 
+	net    []float64 // per game: edge of the miner under way
+	backed []bool    // per game: by the miner under way
+	games  []int32   // backed by the miner under way, in the order of arrival
 	lo, hi []float64 // per pool: extremes of Raw
 	rank   []int32   // per game: row of LegacyTable, or -1
 	ids    []int32   // predicted games by ascending id
@@ -74,6 +78,24 @@ func (s *Scheme) components(d *Day, out *Components) error {
 			return err
 		}
 	}
+	if s.ClosingEdge {
+		out.net, out.backed = resize(out.net, len(d.Closing)), resize(out.backed, len(d.Closing))
+		for i := 0; i < len(d.Miner); {
+			i = s.edge(d, i, out)
+		}
+	} else {
+		s.four(d, out)
+	}
+	for m := range out.Composite {
+		if !finite(out.Composite[m]) || !finite(out.Risk[m]) {
+			return fmt.Errorf("%w: slot %d: composite is not a finite number", ErrDay, m)
+		}
+	}
+	return nil
+}
+
+// four scores the day by the four components of the original.
+func (s *Scheme) four(d *Day, out *Components) {
 	if d.Raw != nil && !s.LegacyEntropy {
 		d.poolExtremes(out)
 	}
@@ -82,13 +104,8 @@ func (s *Scheme) components(d *Day, out *Components) error {
 	}
 	s.normaliseEntropy(out.Entropy)
 	for m := range out.Composite {
-		c := s.Composite(out.CLV[m], out.ROI[m], out.Risk[m], out.Entropy[m])
-		if !finite(c) {
-			return fmt.Errorf("%w: slot %d: composite is not a finite number", ErrDay, m)
-		}
-		out.Composite[m] = c
+		out.Composite[m] = s.Composite(out.CLV[m], out.ROI[m], out.Risk[m], out.Entropy[m])
 	}
-	return nil
 }
 
 // miner scores the run of predictions that starts at i and returns where the

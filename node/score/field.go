@@ -12,6 +12,7 @@ type Field struct {
 	Value    string // in this scheme
 	Standard string // default in the standard scheme
 	Released string // default in the released scheme
+	Robust   string // default in the robust scheme
 	Unit     string // "" for a plain number
 	Reason   string // what it does, one sentence
 }
@@ -33,6 +34,8 @@ const (
 	maxExponent    = 100 // exp(100) × 65,536 slots is far below the largest float, exp(-100) far above the least
 	maxPoolLimit   = 1 << 20
 	maxDollars     = 1e12
+	maxDoubt       = 1000 // far beyond any evidence
+	maxCopyPool    = 4096 // eight million pairs a game
 )
 
 func (s *Scheme) knobs() []knob {
@@ -76,6 +79,15 @@ func (s *Scheme) knobs() []knob {
 		knob{name: "inactivity_days", whole: &s.InactivityDays, lo: 0, hi: 36500, unit: "days", reason: "without an accepted prediction the weight is 0 and the place in the tier is free; 0 = off"},
 		knob{name: "min_active_share", number: &s.MinActiveShare, lo: 0, hi: 1, unit: "share of days", reason: "of the window's days with a settlement, on which tier 2 and above must have settled themselves; 0 = off"},
 		knob{name: "min_stake", number: &s.MinStake, lo: 0, hi: maxDollars, unit: "TAO", reason: "alpha stake × price below which a UID gets no weight; 0 = off"},
+		flag("closing_edge", &s.ClosingEdge, "pays the proven edge over the closing line in place of the composite and the ranking"),
+		knob{name: "edge_hurdle", number: &s.EdgeHurdle, lo: 0, hi: 1, unit: "share of the wager", reason: "taken off every edge over the closing price"},
+		knob{name: "edge_doubt", number: &s.EdgeDoubt, lo: 0, hi: maxDoubt, unit: "standard errors", reason: "taken off the sum of edges; 0 believes luck"},
+		knob{name: "edge_days", whole: &s.EdgeDays, lo: 1, hi: Ring, unit: "days", reason: "window over which the edge is paid"},
+		knob{name: "copy_days", whole: &s.CopyDays, lo: 0, hi: Ring, unit: "days", reason: "how long games are evidence of who copies whom; 0 = off"},
+		knob{name: "copy_similarity", number: &s.CopySimilarity, lo: 0, hi: 1, reason: "outcomes both backed over outcomes either did, above which the later of two loses credit"},
+		knob{name: "copy_ramp", number: &s.CopyRamp, lo: 1e-6, hi: 1, reason: "similarity beyond that at which all credit is lost"},
+		knob{name: "copy_prior", number: &s.CopyPrior, lo: 0, hi: maxCoefficient, unit: "outcomes", reason: "added to the outcomes either backed, so that a few in common are no evidence"},
+		knob{name: "copy_pool", whole: &s.CopyPool, lo: 1, hi: maxCopyPool, unit: "miners", reason: "most backers of an outcome that is evidence; bounds the cost of a game"},
 		flag("legacy_clv", &s.LegacyCLV, "defect 1: closing odds read from the wrong cell"),
 		flag("legacy_entropy", &s.LegacyEntropy, "defect 2: contributions scaled on arrival against scaled ones"),
 		flag("legacy_entropy_maximum", &s.LegacyEntropyMaximum, "defect 3: the day's entropy divided by its maximum, only if positive"),
@@ -105,11 +117,11 @@ func (s *Scheme) Set(name, value string) error {
 // Fields lists every parameter in a fixed order, with its value in s and its
 // defaults.
 func (s *Scheme) Fields() []Field {
-	std, rel := Standard(), Released()
-	now, a, b := s.knobs(), std.knobs(), rel.knobs()
+	std, rel, rob := Standard(), Released(), Robust()
+	now, a, b, c := s.knobs(), std.knobs(), rel.knobs(), rob.knobs()
 	fs := make([]Field, len(now))
 	for i, k := range now {
-		fs[i] = Field{Name: k.name, Value: k.text(), Standard: a[i].text(), Released: b[i].text(), Unit: k.unit, Reason: k.reason}
+		fs[i] = Field{Name: k.name, Value: k.text(), Standard: a[i].text(), Released: b[i].text(), Robust: c[i].text(), Unit: k.unit, Reason: k.reason}
 	}
 	return fs
 }

@@ -23,6 +23,7 @@ type Round struct {
 
 	Daily      [Ring][]float64 // daily composite
 	Wagered    [Ring][]float64 // dollars
+	Doubt      [Ring][]float64 // daily Risk, in dollars; read only under ClosingEdge
 	Settled    [Ring][]uint16  // settled predictions; read only when MinActiveShare is on
 	AnySettled [Ring]bool      // whether any game was settled that day
 
@@ -33,13 +34,15 @@ type Round struct {
 // Result is what a run gives, by slot. The slices are reused from call to call.
 type Result struct {
 	Tiers      []Tier                 // TierNone for slots that are not valid
-	Composites [][PublicTiers]float64 // mean composite over the window of each public tier
+	Composites [][PublicTiers]float64 // mean composite over the window of each public tier; under ClosingEdge of what is proven
 	Score      []float64              // composite of the own tier, 0 without a tier
 	Weights    []float64              // not negative, sum 1; or all 0, and Reason says why
-	Reason     string                 // "" or ReasonNoOneEligible
+	Reason     string                 // "", ReasonNoOneEligible or ReasonNoEdge
 
 	meets  []uint8   // bit t: the slot may be in Tiers[t] of the scheme
 	sums   []float64 // running sum of composites
+	square []float64 // running sum of squared doubt
+	proven []float64 // edge proven over EdgeDays
 	wagers []float64 // running sum of wagers
 	days   []uint16  // running count of days with settled predictions
 	idle   []bool    // zeroed as inactive
@@ -80,7 +83,11 @@ func (s *Scheme) round(in *Round, out *Result) error {
 			out.Score[m] = out.Composites[m][p-1]
 		}
 	}
-	s.weigh(in, out)
+	if s.ClosingEdge {
+		s.weighEdge(in, out)
+	} else {
+		s.weigh(in, out)
+	}
 	return nil
 }
 
@@ -92,6 +99,8 @@ func (r *Result) size(n int) {
 	r.Reason = ""
 	r.meets = resize(r.meets, n)
 	r.sums = resize(r.sums, n)
+	r.square = resize(r.square, n)
+	r.proven = resize(r.proven, n)
 	r.wagers = resize(r.wagers, n)
 	r.days = resize(r.days, n)
 	r.idle = resize(r.idle, n)
@@ -108,6 +117,16 @@ func (s *Scheme) windows(in *Round, out *Result) error {
 		}
 		for m, w := range in.Wagered[day] {
 			out.wagers[m] += w
+		}
+		if s.ClosingEdge {
+			for m, x := range in.Doubt[day] {
+				out.square[m] += float64(x * x)
+			}
+			if s.EdgeDays == day+1 {
+				for m := range out.proven {
+					out.proven[m] = s.proven(out.sums[m], out.square[m])
+				}
+			}
 		}
 		if s.MinActiveShare > 0 {
 			for m, n := range in.Settled[day] {
@@ -126,7 +145,7 @@ func (s *Scheme) windows(in *Round, out *Result) error {
 		}
 	}
 	for m := range out.sums {
-		if !finite(out.sums[m]) || !finite(out.wagers[m]) {
+		if !finite(out.sums[m]) || !finite(out.wagers[m]) || !finite(out.square[m]) {
 			return fmt.Errorf("%w: slot %d: composites or wagers are not finite numbers", ErrRound, m)
 		}
 	}
@@ -140,7 +159,11 @@ func (s *Scheme) closeWindow(t, settledDays int, out *Result) {
 		needed = uint16(math.Ceil(float64(s.MinActiveShare*float64(max(settledDays, 1))) - 1e-9))
 	}
 	for m := range out.sums {
-		out.Composites[m][t] = out.sums[m] / float64(rule.Window)
+		sum := out.sums[m]
+		if s.ClosingEdge {
+			sum = s.proven(sum, out.square[m])
+		}
+		out.Composites[m][t] = sum / float64(rule.Window)
 		if out.wagers[m] >= rule.MinWager-wagerSlack && out.days[m] >= needed {
 			out.meets[m] |= 1 << t
 		}
@@ -167,7 +190,7 @@ func (s *Scheme) checkRound(in *Round) error {
 		}
 	}
 	for day := range Ring {
-		for _, l := range [...]int{len(in.Daily[day]), len(in.Wagered[day]), len(in.Settled[day])} {
+		for _, l := range [...]int{len(in.Daily[day]), len(in.Wagered[day]), len(in.Doubt[day]), len(in.Settled[day])} {
 			if l != 0 && l != n {
 				return fmt.Errorf("%w: %d days ago: %d entries for %d slots", ErrRound, day, l, n)
 			}

@@ -28,7 +28,7 @@ type TierRule struct {
 // The zero value is not useful; start from Standard or Released. A Scheme is
 // only read while scoring and may be shared.
 type Scheme struct {
-	// Name says where the scheme started from: "standard" or "released".
+	// Name says where the scheme started from: one of Names.
 	Name string
 
 	// CLVCoefficient weighs closing-line value in the daily composite.
@@ -92,6 +92,32 @@ type Scheme struct {
 	// BelowMinStake.
 	MinStake float64
 
+	// ClosingEdge pays the edge over the closing line that a miner has proven, in
+	// dollars, in place of the four components and the ranking (edge.go).
+	ClosingEdge bool
+	// EdgeHurdle is taken off every edge, as a share of the wager: what a price
+	// must beat the closing one by before it counts.
+	EdgeHurdle float64
+	// EdgeDoubt is how many standard errors are taken off the sum of edges.
+	EdgeDoubt float64
+	// EdgeDays is the window, ending today, over which the edge is paid. 1 to Ring.
+	EdgeDays int
+	// CopyDays is how long games are evidence of who copies whom. 0 credits
+	// everybody with everything. It must stay below what the caller keeps
+	// predictions for.
+	CopyDays int
+	// CopySimilarity is how alike two miners may be before the later one loses
+	// credit: outcomes both backed over outcomes either did.
+	CopySimilarity float64
+	// CopyRamp is how much further the loss takes to be whole.
+	CopyRamp float64
+	// CopyPrior is added to the outcomes either backed: a few in common are no
+	// evidence.
+	CopyPrior float64
+	// CopyPool is the most backers an outcome may have to be evidence. It bounds
+	// the cost of a game, and what everybody backs tells nobody apart.
+	CopyPool int
+
 	// LegacyCLV reproduces defect 1: odds are divided by a cell of a table that
 	// is indexed wrongly (Day.LegacyTable).
 	LegacyCLV bool
@@ -149,7 +175,26 @@ func Standard() Scheme {
 		TierBonus:      0.15,
 		InactivityDays: 7,
 		MinActiveShare: 0.5,
+
+		EdgeHurdle:     0.005,
+		EdgeDoubt:      1.5,
+		EdgeDays:       Ring,
+		CopySimilarity: 0.8,
+		CopyRamp:       0.1,
+		CopyPrior:      2,
+		CopyPool:       64,
 	}
+}
+
+// Robust pays skill: the edge over the closing line, as far as it is more than
+// luck and not another miner's (docs/incentive.md). Tiers, budgets and the rules
+// of who is scored are those of Standard.
+func Robust() Scheme {
+	s := Standard()
+	s.Name = "robust"
+	s.ClosingEdge = true
+	s.CopyDays = 45
+	return s
 }
 
 // Released is what the released program computed, its defects included where
@@ -171,7 +216,7 @@ func Released() Scheme {
 }
 
 // Names lists the schemes ByName knows.
-func Names() []string { return []string{"standard", "released"} }
+func Names() []string { return []string{"standard", "released", "robust"} }
 
 // ByName returns a scheme with its defaults. An unknown name is ErrScheme and
 // names the nearest one.
@@ -181,6 +226,8 @@ func ByName(name string) (Scheme, error) {
 		return Standard(), nil
 	case "released":
 		return Released(), nil
+	case "robust":
+		return Robust(), nil
 	}
 	return Scheme{}, fmt.Errorf("%w: no scheme %q, did you mean %q?", ErrScheme, name, nearest(name, Names()))
 }

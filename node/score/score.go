@@ -8,7 +8,9 @@
 // Read scheme.go for the constants (a [Scheme] is one mechanism), day.go for
 // the components of one day, entropy.go for what happens as each prediction
 // arrives, round.go for the windows, tier.go for promotion and demotion,
-// weight.go for the weights, check.go for running vector files. The formulas in
+// weight.go for the weights, edge.go and
+// copies.go for what the robust scheme has in place of components, entropy and
+// ranks, check.go for running vector files. The formulas in
 // prose, and what became of each defect of the original, are in docs/scoring.md.
 //
 // Everything is indexed by slot: a slot is a UID of the subnet at the block the
@@ -47,6 +49,10 @@ var (
 // ReasonNoOneEligible is Result.Reason when there are no weights to set,
 // because no slot is valid or a rule zeroed every valid one.
 const ReasonNoOneEligible = "no_one_eligible"
+
+// ReasonNoEdge is Result.Reason under ClosingEdge when slots are eligible and none
+// has proven an edge.
+const ReasonNoEdge = "no_edge"
 
 // finite tells a usable number from NaN and the infinities.
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

@@ -10,14 +10,13 @@ import (
 // all miners by tier, score and UID, grow exponentially with the rank, add the
 // tier's bonus, zero whom a rule zeroes, normalise.
 func (s *Scheme) weigh(in *Round, out *Result) {
-	zeroed := func(m int) bool { return out.idle[m] || in.Excluded != nil && in.Excluded[m] }
 	out.order = out.order[:0]
 	eligible := 0
 	for m, t := range out.Tiers {
 		if t < TierFirst {
 			continue
 		}
-		if !zeroed(m) {
+		if !out.zeroed(in, m) {
 			eligible++
 		} else if !s.ZeroedKeepRank {
 			continue
@@ -54,7 +53,7 @@ func (s *Scheme) weigh(in *Round, out *Result) {
 
 	sum := 0.0
 	for m := range out.Weights {
-		if zeroed(m) {
+		if out.zeroed(in, m) {
 			out.Weights[m] = 0
 		}
 		sum += out.Weights[m]
@@ -63,11 +62,16 @@ func (s *Scheme) weigh(in *Round, out *Result) {
 		switch {
 		case sum > 0:
 			out.Weights[m] /= sum
-		case out.Tiers[m] >= TierFirst && !zeroed(m):
+		case out.Tiers[m] >= TierFirst && !out.zeroed(in, m):
 			// Only an exponent so steep that every exponential vanished.
 			out.Weights[m] = 1 / float64(eligible)
 		}
 	}
+}
+
+// zeroed says whether a rule takes a slot's weight.
+func (r *Result) zeroed(in *Round, m int) bool {
+	return r.idle[m] || in.Excluded != nil && in.Excluded[m]
 }
 
 // meanRank of positions i to j-1 of n, in [0, 1]; 0 where there is but one.

@@ -236,8 +236,8 @@ type Chain struct {
 // Scoring is the mechanism that turns predictions into weights.
 type Scoring struct {
 	// Scheme: `standard` is the formulas as intended, `released` as the original's
-	// last release computes them.
-	Scheme string `key:"scheme" enum:"standard,released" default:"standard"`
+	// last release computes them, `robust` pays the proven edge over the closing line.
+	Scheme string `key:"scheme" enum:"standard,released,robust" default:"standard"`
 	// Coefficients that differ from the scheme's own, in the order of the file. Every
 	// other key of the section is one, by its snake_case name.
 	Coefficients []Coefficient `key:"*"`
