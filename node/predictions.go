@@ -25,7 +25,7 @@ type predictions struct {
 	v       *Validator
 	pools   *score.Pools
 	copies  *score.Copies // in place of pools where the scheme pays the closing edge
-	answers []answer // in order; each waits until what it rests on is durable
+	answers []answer      // in order; each waits until what it rests on is durable
 	head    int
 	stats   struct {
 		received, stored, duplicates, waiting uint64
