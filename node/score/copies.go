@@ -137,8 +137,10 @@ func (c *Copies) Forget(game string) {
 	}
 }
 
-// Games and Miners are how many are held in memory.
-func (c *Copies) Games() int  { return len(c.games) }
+// Games is how many games are held in memory.
+func (c *Copies) Games() int { return len(c.games) }
+
+// Miners is how many miners are held in memory.
 func (c *Copies) Miners() int { return len(c.miners) }
 
 func (c *Copies) keeps(outcome uint8, wager float64) bool {
