@@ -47,6 +47,6 @@ func Sim() *cli.Command {
 	return &cli.Command{
 		Name:        "sim",
 		Usage:       "run the real validator and miners in a simulated subnet",
-		Subcommands: []*cli.Command{runCommand(), sweepCommand(), shrinkCommand(), ciCommand(), diffCommand(), replayCommand(), validateCommand(), describeCommand(), expandCommand(), listCommand(), schemaCommand(), crashpointsCommand(), plantsCommand()},
+		Subcommands: []*cli.Command{runCommand(), sweepCommand(), compareCommand(), shrinkCommand(), ciCommand(), diffCommand(), replayCommand(), validateCommand(), describeCommand(), expandCommand(), listCommand(), schemaCommand(), crashpointsCommand(), plantsCommand()},
 	}
 }

@@ -65,9 +65,10 @@ func loadAll(c *cli.Context) ([]*loaded, error) {
 	return all, nil
 }
 
-// loadFile reads one of a command line's scenarios, and its files.
-func loadFile(c *cli.Context, path string) (*loaded, error) {
-	l := &loaded{path: path, games: c.StringSlice("games"), sets: c.StringSlice("set")}
+// loadFile reads one of a command line's scenarios, and its files. own are
+// settings of its own, besides those of --set.
+func loadFile(c *cli.Context, path string, own ...string) (*loaded, error) {
+	l := &loaded{path: path, games: c.StringSlice("games"), sets: slices.Concat(c.StringSlice("set"), own)}
 	if bug := c.String("plant"); bug != "" {
 		l.sets = append(l.sets, "plant="+bug)
 	}

@@ -163,6 +163,8 @@ type seeds struct {
 	stopOnFailure bool
 	quiet         bool
 	show          io.Writer // of progress
+	// keep, where set, is called with each result, side by side for several seeds.
+	keep func(i int, r *sim.Result)
 
 	mu           sync.Mutex
 	next, done   int
@@ -227,6 +229,9 @@ func (s *seeds) one(seed uint64) sim.Outcome {
 	if err == nil {
 		var res *sim.Result
 		if res, err = l.once(s.opt); err == nil {
+			if s.keep != nil {
+				s.keep(int(seed-s.from), res)
+			}
 			return sim.OutcomeOf(res)
 		}
 	}
