@@ -24,6 +24,7 @@ import (
 	"bettensor/node/feed/api"
 	"bettensor/node/live"
 	"bettensor/node/model"
+	"bettensor/node/score"
 	"bettensor/node/web"
 	"bettensor/node/wire"
 	"bettensor/node/wire/sock"
@@ -310,6 +311,11 @@ func (h *host) start() (*live.Node, error) {
 	}
 	if h.role == forValidator {
 		cfg := h.Validator
+		scheme, err := score.ByName(h.Scheme)
+		if err != nil {
+			return nil, err
+		}
+		cfg.Scheme = &scheme
 		cfg.Hotkey, cfg.Netuid, cfg.Axon = h.key.Hotkey(), chain.Netuid(h.Netuid), h.axon()
 		o.Feed = h.feed.Backend()
 		return live.StartValidator(o, cfg)

@@ -68,6 +68,7 @@ type Settings struct {
 		Backups    string
 		Keep       int
 	}
+	Scheme    string // of scoring: one of score.Names
 	Record    string
 	ClockFile string
 	Logging   struct {

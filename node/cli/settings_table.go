@@ -12,6 +12,7 @@ import (
 	"bettensor/node/chain"
 	"bettensor/node/chain/wallet"
 	"bettensor/node/feed/api"
+	"bettensor/node/score"
 )
 
 // defaultHTTP is where a node is watched. Where the port is taken and nobody has
@@ -140,6 +141,8 @@ var table = []setting{
 		func(s *Settings) *float64 { return &s.Validator.WeightsMove }),
 	whole("weights.max_age", forValidator, 0, 0, 1<<31, "BLOCKS", "after which they are set anew though they did not move; 0 is half of the activity cutoff",
 		func(s *Settings) *chain.Block { return &s.Validator.WeightsMaxAge }),
+	word("scoring.scheme", forValidator, "standard", score.Names(), "what predictions are paid for; validators of a subnet must agree, for the chain clips weights that stray from the majority",
+		func(s *Settings) *string { return &s.Scheme }),
 	span("scoring.interval", forValidator, time.Hour, "between rounds",
 		func(s *Settings) *time.Duration { return &s.Validator.ScoringInterval }),
 	span("scoring.settle_delay", forValidator, time.Minute, "after a settlement before a round of its own, to gather its neighbours",
