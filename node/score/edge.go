@@ -75,7 +75,7 @@ func (s *Scheme) proven(sum, squares float64) float64 {
 
 // weighEdge pays in proportion to the edge proven over EdgeDays, a little more
 // in upper tiers. Where nobody has proven one there are no weights: to pay all
-// alike would pay for being there.
+// alike would pay for being there, and less than EdgeLeast is no proof.
 func (s *Scheme) weighEdge(in *Round, out *Result) {
 	eligible, sum := 0, 0.0
 	for m, t := range out.Tiers {
@@ -83,7 +83,7 @@ func (s *Scheme) weighEdge(in *Round, out *Result) {
 			continue
 		}
 		eligible++
-		if out.proven[m] > 0 {
+		if out.proven[m] > 0 && out.proven[m] >= s.EdgeLeast {
 			out.Weights[m] = out.proven[m] * (1 + float64(s.TierBonus*float64(t-TierFirst)))
 			sum += out.Weights[m]
 		}

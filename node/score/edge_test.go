@@ -12,7 +12,7 @@ import (
 // bare is Robust without hurdle and doubt, so that expectations can be read.
 func bare() Scheme {
 	s := Robust()
-	s.EdgeHurdle, s.EdgeDoubt = 0, 0
+	s.EdgeHurdle, s.EdgeDoubt, s.EdgeLeast = 0, 0, 0
 	return s
 }
 
@@ -82,23 +82,26 @@ func TestWeightsOfEdges(t *testing.T) {
 	for _, c := range []struct {
 		rule   string
 		doubt  float64
+		least  float64
 		days   [][]float64
 		want   []float64
 		reason string
 	}{
-		{"in proportion to dollars", 0, [][]float64{{30, 10, 0}}, []float64{0.75, 0.25, 0}, ""},
-		{"over the window, not the day", 0, [][]float64{{0, 10}, {30, 0}}, []float64{0.75, 0.25}, ""},
-		{"a loss earns nothing and takes from nobody", 0, [][]float64{{10, -1000}}, []float64{1, 0}, ""},
-		{"one game proves nothing", 1.5, [][]float64{{1000}}, []float64{0}, ReasonNoEdge},
-		{"nor do two", 1.5, [][]float64{{1000}, {1000}}, []float64{0}, ReasonNoEdge},
-		{"three equal ones do: 3 - 1.5·√3", 1.5, [][]float64{{1000, 0}, {1000, 0}, {1000, 0}}, []float64{1, 0}, ""},
-		{"one large among small proves less than the small alone", 1.5,
+		{"in proportion to dollars", 0, 0, [][]float64{{30, 10, 0}}, []float64{0.75, 0.25, 0}, ""},
+		{"over the window, not the day", 0, 0, [][]float64{{0, 10}, {30, 0}}, []float64{0.75, 0.25}, ""},
+		{"a loss earns nothing and takes from nobody", 0, 0, [][]float64{{10, -1000}}, []float64{1, 0}, ""},
+		{"one game proves nothing", 1.5, 0, [][]float64{{1000}}, []float64{0}, ReasonNoEdge},
+		{"nor do two", 1.5, 0, [][]float64{{1000}, {1000}}, []float64{0}, ReasonNoEdge},
+		{"three equal ones do: 3 - 1.5·√3", 1.5, 0, [][]float64{{1000, 0}, {1000, 0}, {1000, 0}}, []float64{1, 0}, ""},
+		{"one large among small proves less than the small alone", 1.5, 0,
 			[][]float64{{1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {100, 0}}, []float64{0, 1}, ""},
-		{"nobody ahead: no weights, and not all alike", 0, [][]float64{{-1, 0, -5}}, []float64{0, 0, 0}, ReasonNoEdge},
+		{"nobody ahead: no weights, and not all alike", 0, 0, [][]float64{{-1, 0, -5}}, []float64{0, 0, 0}, ReasonNoEdge},
+		{"cents are not paid though nobody else is", 0, 10, [][]float64{{9.99, -1}}, []float64{0, 0}, ReasonNoEdge},
+		{"nor beside others", 0, 10, [][]float64{{9.99, 10}}, []float64{0, 1}, ""},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			s := Robust()
-			s.EdgeDoubt, s.InactivityDays, s.MinActiveShare = c.doubt, 0, 0
+			s.EdgeDoubt, s.EdgeLeast, s.InactivityDays, s.MinActiveShare = c.doubt, c.least, 0, 0
 			out := run(t, s, roundOf(len(c.want)).edges(c.days...))
 			if d := cmp.Diff(c.want, out.Weights, near); d != "" || out.Reason != c.reason {
 				t.Errorf("reason %q: %s", out.Reason, d)

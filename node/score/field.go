@@ -82,6 +82,7 @@ func (s *Scheme) knobs() []knob {
 		flag("closing_edge", &s.ClosingEdge, "pays the proven edge over the closing line in place of the composite and the ranking"),
 		knob{name: "edge_hurdle", number: &s.EdgeHurdle, lo: 0, hi: 1, unit: "share of the wager", reason: "taken off every edge over the closing price"},
 		knob{name: "edge_doubt", number: &s.EdgeDoubt, lo: 0, hi: maxDoubt, unit: "standard errors", reason: "taken off the sum of edges; 0 believes luck"},
+		knob{name: "edge_least", number: &s.EdgeLeast, lo: 0, hi: maxDollars, unit: "dollars", reason: "of proven edge below which nothing is paid, lest cents take a day on which nobody else has proven any"},
 		knob{name: "edge_days", whole: &s.EdgeDays, lo: 1, hi: Ring, unit: "days", reason: "window over which the edge is paid"},
 		knob{name: "copy_days", whole: &s.CopyDays, lo: 0, hi: Ring, unit: "days", reason: "how long games are evidence of who copies whom; 0 = off"},
 		knob{name: "copy_similarity", number: &s.CopySimilarity, lo: 0, hi: 1, reason: "outcomes both backed over outcomes either did, above which the later of two loses credit"},

@@ -100,6 +100,9 @@ type Scheme struct {
 	EdgeHurdle float64
 	// EdgeDoubt is how many standard errors are taken off the sum of edges.
 	EdgeDoubt float64
+	// EdgeLeast is what must be proven, in dollars, to be paid at all: else, on a
+	// day on which nobody else has proven anything, a few cents take everything.
+	EdgeLeast float64
 	// EdgeDays is the window, ending today, over which the edge is paid. 1 to Ring.
 	EdgeDays int
 	// CopyDays is how long games are evidence of who copies whom. 0 credits
@@ -178,6 +181,7 @@ func Standard() Scheme {
 
 		EdgeHurdle:     0.005,
 		EdgeDoubt:      1.5,
+		EdgeLeast:      10,
 		EdgeDays:       Ring,
 		CopySimilarity: 0.8,
 		CopyRamp:       0.1,
