@@ -402,7 +402,9 @@ func (v *validator) sweep(at time.Time) {
 		}
 		o.days = slices.Delete(o.days, 0, n)
 	}
-	gone := oldest.Start().UnixNano()
+	// Whoever once had a prediction accepted may be paid for it as long as the rows
+	// that tiers and weights are made of last.
+	gone := (bet.DayOf(at) - ledger.HistoryDays).Start().UnixNano()
 	v.order = slices.DeleteFunc(v.order, func(o *owner) bool {
 		if o.last >= gone || len(o.days) > 0 {
 			return false
