@@ -77,7 +77,11 @@ func TestFaultsThatNeverFire(t *testing.T) {
 	var never strings.Builder
 	for i, k := range fault.Kinds() {
 		target := ""
-		if k.Target == "" {
+		switch {
+		case k.Target != "":
+		case k.Hits == fault.Validators:
+			target = ", target: validators"
+		default:
 			target = ", target: miners"
 		}
 		fmt.Fprintf(&never, "  - {name: never%d, what: %s, every: 2h, for: 1h, probability: 0%s}\n", i, k.What, target)
