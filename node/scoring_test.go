@@ -27,13 +27,26 @@ func withoutEntropy(c *ValidatorConfig) {
 	c.Scheme = &s
 }
 
+// robust pays the closing edge, with a restart's worth of tiers to move through.
+func robust(c *ValidatorConfig) {
+	withoutEntropy(c)
+	s := score.Robust()
+	s.MinActiveShare, s.EdgeHurdle, s.EdgeLeast, s.Tiers = c.Scheme.MinActiveShare, 0, 0, c.Scheme.Tiers
+	c.Scheme = &s
+}
+
 // seasonOf plays a game a day for some days, on which three miners wager enough
 // to move through the tiers. disturb is called each day after the result is out;
 // told may change a result before the feed tells it.
 func seasonOf(t *testing.T, days int, told func(day int, g *bet.Game), disturb func(r *rig, n *rigNode, day int)) map[ledger.DayKey]ledger.Score {
 	t.Helper()
+	return seasonUnder(t, withoutEntropy, days, told, disturb)
+}
+
+func seasonUnder(t *testing.T, config func(*ValidatorConfig), days int, told func(day int, g *bet.Game), disturb func(r *rig, n *rigNode, day int)) map[ledger.DayKey]ledger.Score {
+	t.Helper()
 	r := newRig(t)
-	n := r.addValidator("v0", withoutEntropy)
+	n := r.addValidator("v0", config)
 	r.addMiner("m0", once(bet.Home, 900_00), slowMiner)
 	r.addMiner("m1", once(bet.Away, 950_00), slowMiner)
 	r.addMiner("m2", &plan{picks: func(_ time.Time, b *model.Book) (picks []model.Pick) { // seven days of eight
@@ -96,6 +109,49 @@ func TestDownForDaysEndsWhereNeverDownEnds(t *testing.T) {
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("away for %v at a time: scores differ (-never down +down):\n%.3000s", away, d)
 		}
+	}
+}
+
+// TestRobustStandsStillBetweenSeasons: tiers and scores of the last day with a
+// settlement are those of every day of the summer after it, restarts or not, and
+// a validator that was down for a while ends where one that never was ends.
+func TestRobustStandsStillBetweenSeasons(t *testing.T) {
+	const last, days = 20, 40
+	play := func(disturb func(r *rig, n *rigNode, d int)) map[ledger.DayKey]ledger.Score {
+		return seasonUnder(t, robust, days, func(d int, g *bet.Game) {
+			if d > last {
+				g.Status, g.Outcome = bet.Void, bet.Unfinished
+			} else {
+				for o := range g.Closing { // the line moves, another way each day
+					g.Closing[o] = g.Odds[o] * (1 - 0.02*float64((d+3*o)%5-1))
+				}
+			}
+		}, disturb)
+	}
+	want := play(nil)
+	first := bet.DayOf(t0)
+	moved := false
+	for _, m := range []string{"m0", "m1", "m2"} {
+		at := func(d int) ledger.Score { return want[ledger.DayKey{Day: first + bet.Day(d), Hotkey: hotkeyOf(m)}] }
+		for d := last + 1; d < days; d++ {
+			if a, b := at(last), at(d); a.OwnScore != b.OwnScore || a.Tier != b.Tier || a.Weight != b.Weight {
+				t.Errorf("%s on day %d: %+v, on day %d: %+v", m, last, a, d, b)
+			}
+		}
+		moved = moved || at(last).Weight > 0
+	}
+	if !moved || tiersIn(want) < 3 {
+		t.Fatalf("nobody is paid, or %d tiers: the season says nothing", tiersIn(want))
+	}
+	got := play(func(r *rig, n *rigNode, d int) {
+		if d%4 == 3 {
+			n.kill()
+			r.run(10 * time.Hour)
+			n.start()
+		}
+	})
+	if d := cmp.Diff(want, got); d != "" {
+		t.Errorf("scores differ (-never down +down):\n%.3000s", d)
 	}
 }
 
