@@ -55,6 +55,8 @@ type Result struct {
 	Checked bool `json:"checked,omitempty"`
 	// Last lines of the trace, as many as the options asked for.
 	Last []string `json:"-"`
+	// Series is the course of the run, where the options asked for it.
+	Series *Series `json:"-"`
 	// Checkpoints of the running hash, one every 65,536 events: two runs that
 	// differ are bisected by them.
 	Checkpoints []uint64 `json:"-"`

@@ -40,6 +40,9 @@ type RunOptions struct {
 	Until Moment
 	// Last is how many of the last lines of the trace the result keeps, for people.
 	Last int
+	// Series is how many samples of its course the result keeps, at even distances
+	// of virtual time; 0 keeps none.
+	Series int
 	// Revision of the program and Games, the names of the files of matches, for the
 	// head of the trace.
 	Revision string
@@ -77,6 +80,7 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 	r.attach()
 	r.watch()
 	last := newLastLines(w, o.Last)
+	course := newSampler(r, o.Series)
 	end := newStop(&o, w, r.checks)
 	crossed := ""
 	began := wallOf(o.Wall)
@@ -112,6 +116,7 @@ turning:
 		if end.turn(w, until) {
 			break
 		}
+		course.step(i)
 		if crossed = r.crossed(); crossed != "" {
 			break
 		}
@@ -138,6 +143,7 @@ turning:
 		res.VirtualSeconds = res.End.Sub(res.Start).Seconds()
 	}
 	res.Last = last.lines()
+	res.Series = course.finish()
 	if o.Done != nil {
 		if err := o.Done(w); err != nil {
 			return nil, err

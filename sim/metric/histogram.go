@@ -89,3 +89,29 @@ func (h *Histogram) Percentile(p float64) int64 {
 	}
 	return h.max
 }
+
+// Bins counts the values up to each edge and above the one before; those above
+// the last edge count in the last bin. edges ascend. A step that an edge lies in
+// counts whole in the lower bin.
+func (h *Histogram) Bins(edges []int64) []uint64 {
+	out := make([]uint64, len(edges))
+	at := 0
+	for i, c := range h.counts {
+		if c == 0 {
+			continue
+		}
+		for at < len(edges)-1 && max(stepLow(i), h.min) > edges[at] {
+			at++
+		}
+		out[at] += c
+	}
+	return out
+}
+
+// stepLow is the least value of a step.
+func stepLow(i int) int64 {
+	if i == 0 {
+		return 0
+	}
+	return stepTop(i-1) + 1
+}

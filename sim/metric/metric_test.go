@@ -174,6 +174,40 @@ func TestHistogram(t *testing.T) {
 }
 
 // TestNamesAreUnique: a name means one thing, and is one that files can write.
+// TestBins: each value is in one bin, that of the first edge which is not below
+// it, give or take a step of the histogram.
+func TestBins(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := &metric.Histogram{}
+		values := rapid.SliceOfN(rapid.Int64Range(0, 1<<40), 1, 50).Draw(t, "values")
+		for _, v := range values {
+			h.Add(v)
+		}
+		edges := slices.Compact(slices.Sorted(slices.Values(rapid.SliceOfN(rapid.Int64Range(1, 1<<40), 1, 10).Draw(t, "edges"))))
+		bins, sum := h.Bins(edges), uint64(0)
+		for i, n := range bins {
+			sum += n
+			least, most := uint64(0), uint64(0) // by values that are a step away from the edge
+			for _, v := range values {
+				above := func(slack float64) bool { return i == 0 || float64(v) > float64(edges[i-1])*slack }
+				below := func(slack float64) bool { return i == len(edges)-1 || float64(v) <= float64(edges[i])*slack }
+				if above(1.01) && below(.99) {
+					least++
+				}
+				if above(.99) && below(1.01) {
+					most++
+				}
+			}
+			if n < least || n > most {
+				t.Fatalf("bin %d of %v: %d values, want %d to %d of %v", i, edges, n, least, most, values)
+			}
+		}
+		if sum != h.Count() {
+			t.Fatalf("%d values in bins, want %d", sum, h.Count())
+		}
+	})
+}
+
 func TestNamesAreUnique(t *testing.T) {
 	for _, names := range [][]string{metric.MetricNames(), metric.PropertyNames()} {
 		s := slices.Sorted(slices.Values(names))
