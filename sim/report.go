@@ -62,8 +62,8 @@ func table(w io.Writer) *tabwriter.Writer {
 	return tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 }
 
-// ranked is the miners by what they earned, then by UID.
-func (r *Result) ranked() []MinerResult {
+// Ranked is the miners by what they earned, then by UID.
+func (r *Result) Ranked() []MinerResult {
 	out := slices.Clone(r.Miners)
 	slices.SortStableFunc(out, func(a, b MinerResult) int {
 		return cmp.Or(cmp.Compare(b.Emission, a.Emission), cmp.Compare(a.UID, b.UID))
@@ -74,7 +74,7 @@ func (r *Result) ranked() []MinerResult {
 func (r *Result) writeMiners(w io.Writer, rows int) {
 	t := table(w)
 	fmt.Fprintln(t, "rank\tUID\tminer kind\ttier\tpredictions\twagered\tROI\tCLV\tscore\tweight\temission τ\t")
-	for i, m := range r.ranked() {
+	for i, m := range r.Ranked() {
 		if rows > 0 && i >= rows {
 			break
 		}

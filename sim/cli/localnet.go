@@ -108,7 +108,7 @@ func runLocalnet(c *cli.Context) (err error) {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), localnetStop)
 	defer cancel()
 	stopped := n.Stop(stop)
-	err = report(c, n)
+	err = tellBooks(c, n)
 	if stopped != nil {
 		return fail(exitBad, "localnet: %w", errors.Join(stopped, err))
 	}
@@ -172,8 +172,8 @@ func tell(w io.Writer, n *localnet.Network, c *cli.Context, dir string, temporar
 	fmt.Fprintf(w, "\nready: %s\n", n.RPC())
 }
 
-// report tells what is in the books, and fails where they are not equal.
-func report(c *cli.Context, n *localnet.Network) error {
+// tellBooks tells what is in the books, and fails where they are not equal.
+func tellBooks(c *cli.Context, n *localnet.Network) error {
 	r, err := n.Report()
 	if err != nil {
 		return fail(exitBad, "the nodes' books: %w", err)

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"bettensor/sim"
+	"bettensor/sim/report"
 
 	"github.com/urfave/cli/v2"
 	"golang.org/x/term"
@@ -29,6 +30,7 @@ func runCommand() *cli.Command {
 		Flags: append(scenarioFlags(),
 			&cli.StringFlag{Name: "json", Usage: "write the result as data to `FILE`"},
 			&cli.StringFlag{Name: "junit", Usage: "write the verdict as JUnit XML to `FILE`"},
+			&cli.StringFlag{Name: "report", Usage: "write a page of the run, HTML that needs nothing else, to `FILE`"},
 			&cli.StringFlag{Name: "trace", Usage: "write the trace, JSON lines, to `FILE`"},
 			&cli.StringFlag{Name: "store", Usage: "leave the first validator's store in `DIR`, which must not exist"},
 			&cli.StringFlag{Name: "until", Usage: "stop at `EVENT#N`, as in weights_set#2, or after so many events, and print each node's state"},
@@ -96,7 +98,7 @@ func (l *loaded) action(c *cli.Context) error {
 			return look(w) // the run has its result all the same
 		}
 	}
-	var result, junit io.Writer
+	var result, junit, page io.Writer
 	if path := c.String("json"); path != "" {
 		if result, err = outputs.create(path); err != nil {
 			return err
@@ -104,6 +106,12 @@ func (l *loaded) action(c *cli.Context) error {
 	}
 	if path := c.String("junit"); path != "" {
 		if junit, err = outputs.create(path); err != nil {
+			return err
+		}
+	}
+	if path := c.String("report"); path != "" {
+		opt.Series = report.Samples
+		if page, err = outputs.create(path); err != nil {
 			return err
 		}
 	}
@@ -153,11 +161,25 @@ func (l *loaded) action(c *cli.Context) error {
 			return fail(exitBad, "%w", err)
 		}
 	}
+	failures := res.Failures()
+	var led *report.Led
+	var unexplained error
+	if len(failures) > 0 && opt.Until.Nth == 0 {
+		led, unexplained = l.led(opt, res)
+	}
+	if page != nil {
+		if err := report.Write(page, &report.Run{Result: res, About: l.plan.Scenario.About, Revision: opt.Revision, Led: led}); err != nil {
+			return fail(exitBad, "%w", err)
+		}
+	}
 	if err := outputs.close(); err != nil {
 		return err
 	}
-	if failures := res.Failures(); len(failures) > 0 && opt.Until.Nth == 0 {
-		return errors.Join(l.explain(out, opt, res), &exitError{res.Exit(), verdict(failures, res.Replay)})
+	if len(failures) > 0 && opt.Until.Nth == 0 {
+		if unexplained == nil {
+			unexplained = explain(out, opt.Revision, res, led)
+		}
+		return errors.Join(unexplained, &exitError{res.Exit(), verdict(failures, res.Replay)})
 	}
 	if saved != nil {
 		return fail(exitBad, "--store: %w", saved)
@@ -186,42 +208,51 @@ func (l *loaded) caseOf(r *sim.Result, took time.Duration) sim.Case {
 		Note: fmt.Sprintf("seed %d, %d events", r.Seed, r.Events)}
 }
 
-// explainLines is how many lines of the trace are shown of a run that failed.
+// explainLines is how many lines of the trace are printed of a run that failed.
 const explainLines = 20
 
-// explain runs a scenario that failed again, up to the first violation where it
-// broke an invariant, and prints what led to it.
-func (l *loaded) explain(out io.Writer, opt sim.RunOptions, failed *sim.Result) error {
-	again := sim.RunOptions{Stopped: opt.Stopped, Prepare: opt.Prepare, Last: explainLines, FailFast: failed.Exit() == sim.ExitSafety}
-	res, err := l.once(again)
+// led runs a scenario that failed again, up to the first violation where it broke
+// an invariant, and tells what led to it.
+func (l *loaded) led(opt sim.RunOptions, failed *sim.Result) (*report.Led, error) {
+	safety := failed.Exit() == sim.ExitSafety
+	res, err := l.once(sim.RunOptions{Stopped: opt.Stopped, Prepare: opt.Prepare, Last: report.Lines, FailFast: safety})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	revision := opt.Revision
+	d := &report.Led{Failure: failed.Failures()[0], At: res.End, Event: res.Events, Safety: safety, Lines: res.Last}
+	if now := res.Failures(); len(now) > 0 { // the first in time, which need not be the first in order
+		d.Failure = now[0]
+	}
+	if safety {
+		d.There = fmt.Sprintf("%s --until %d", failed.Replay, res.Events)
+		d.Smaller = strings.Replace(failed.Replay, " sim run ", " sim shrink ", 1) + " -o smaller.yaml"
+	}
+	return d, nil
+}
+
+// explain prints what led to a failure.
+func explain(out io.Writer, revision string, failed *sim.Result, d *report.Led) error {
 	if revision == "" {
 		revision = "unknown"
 	}
+	lines := d.Lines[max(0, len(d.Lines)-explainLines):]
 	b := &bytes.Buffer{}
 	fmt.Fprintf(b, "\nseed %d, revision %s\n", failed.Seed, revision)
-	first := failed.Failures()[0]
-	if now := res.Failures(); len(now) > 0 { // the first in time, which need not be the first in order
-		first = now[0]
-	}
-	fmt.Fprintf(b, "FAILED %s\n  %s\n", first.Signature(), first.First)
-	if again.FailFast {
-		fmt.Fprintf(b, "the last %d lines of the trace before it (event %d, %s):\n", len(res.Last), res.Events, res.End.Format(time.DateTime))
+	fmt.Fprintf(b, "FAILED %s\n  %s\n", d.Failure.Signature(), d.Failure.First)
+	if d.Safety {
+		fmt.Fprintf(b, "the last %d lines of the trace before it (event %d, %s):\n", len(lines), d.Event, d.At.Format(time.DateTime))
 	} else {
-		fmt.Fprintf(b, "the last %d lines of the trace:\n", len(res.Last))
+		fmt.Fprintf(b, "the last %d lines of the trace:\n", len(lines))
 	}
-	for _, line := range res.Last {
+	for _, line := range lines {
 		fmt.Fprintf(b, "  %s\n", line)
 	}
 	fmt.Fprintf(b, "again:   %s\n", failed.Replay)
-	if again.FailFast {
-		fmt.Fprintf(b, "there:   %s --until %d\n", failed.Replay, res.Events)
-		fmt.Fprintf(b, "smaller: %s -o smaller.yaml\n", strings.Replace(failed.Replay, " sim run ", " sim shrink ", 1))
+	if d.Safety {
+		fmt.Fprintf(b, "there:   %s\n", d.There)
+		fmt.Fprintf(b, "smaller: %s\n", d.Smaller)
 	}
-	_, err = out.Write(b.Bytes())
+	_, err := out.Write(b.Bytes())
 	return lost(err)
 }
 
@@ -271,7 +302,7 @@ func (l *loaded) twice(ctx context.Context, opt sim.RunOptions, out io.Writer) (
 			o.Trace = io.MultiWriter(opt.Trace, w)
 		}
 		if i == 1 {
-			o.Progress, o.Done = nil, nil
+			o.Progress, o.Done, o.Series = nil, nil, 0
 		}
 		wg.Go(func() {
 			results[i], errs[i] = l.once(o)

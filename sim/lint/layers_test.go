@@ -52,11 +52,12 @@ var layers = []struct{ pkg, imports string }{
 	{"sim/metric", ""},
 	{"sim/scenario", "node/bet node/chain node/typo sim/fault sim/market sim/metric sim/population"},
 	{"sim", "sched bus store node " + nouns + " sim/fault sim/invariant sim/market sim/metric sim/mockchain sim/population sim/scenario"},
+	{"sim/report", "node/bet sim sim/invariant"},
 	{"sim/crash", "sched store node/bet node/chain node/ledger node/wire sim sim/mockchain"},
 	{"sim/localnet/rpc", "node/chain node/chain/scale node/chain/timelock sim/mockchain"},
 	{"sim/localnet", "sched bus store node node/... sim sim/localnet/... sim/market sim/mockchain sim/population sim/scenario"},
 	{"sim/bench", "sched bus store node/score sim sim/localnet sim/metric sim/scenario"},
-	{"sim/cli", "sched sim sim/bench sim/crash sim/fault sim/invariant sim/localnet sim/market sim/scenario"},
+	{"sim/cli", "sched sim sim/bench sim/crash sim/fault sim/invariant sim/localnet sim/market sim/report sim/scenario"},
 	{"sim/lint", ""},
 
 	{"", "node/cli sim/cli"},
