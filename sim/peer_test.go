@@ -109,17 +109,17 @@ func TestDoor(t *testing.T) {
 	h, other := &Host{Name: "v"}, &Host{Name: "m"}
 	taken := 0
 	for range 100 {
-		if h.knock(other, at) {
+		if h.knock(other, at) != nil {
 			taken++
 		}
 	}
 	if taken != doorBurst {
 		t.Errorf("%d at once", taken)
 	}
-	if h.knock(other, at.Add(400*time.Millisecond)) || !h.knock(other, at.Add(500*time.Millisecond)) {
+	if h.knock(other, at.Add(400*time.Millisecond)) != nil || h.knock(other, at.Add(500*time.Millisecond)) == nil {
 		t.Error("not two each second")
 	}
-	if !h.knock(&Host{Name: "n"}, at) {
+	if h.knock(&Host{Name: "n"}, at) == nil {
 		t.Error("another address pays for it")
 	}
 }
