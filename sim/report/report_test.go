@@ -59,6 +59,7 @@ func largest() *report.Run {
 	r.Thresholds = []sim.ThresholdResult{{Name: evil, Metric: evil, Expect: evil}}
 	r.Expect = []sim.ExpectResult{{Name: evil, That: evil, OK: true}}
 	r.Sometimes = []sim.PropertyResult{{Name: evil, Wanted: true}, {Name: evil}}
+	r.Liveness = []sim.LivenessCheck{{Name: evil, Phase: evil, Checked: 9, Failed: 1, First: evil}, {Name: "books-equal", Phase: "heal", Checked: 4}}
 	r.Topics, r.Tasks = []sim.TopicResult{{Name: evil, Published: 1}}, []sim.TaskResult{{Name: evil}}
 	led := &report.Led{Failure: sim.Failure{Kind: evil, By: evil, First: evil}, At: began, There: evil, Smaller: evil, Safety: true}
 	for i := range 3 * report.Lines {
@@ -136,7 +137,7 @@ func TestPageTellsResults(t *testing.T) {
 	r.Result.Scenario, r.About = "plain", "of a test"
 	page := write(t, r)
 	for _, want := range []string{"<title>FAILED: plain, seed 7</title>", "</span> violated</span> first at 2026-03-01 00:00:00", "</span> disabled</span>: ", "</span> nothing to check</span>",
-		"</span> holds</span>", "</span> broken</span>", "</span> kept</span>", "never reached</li>", "<code>0123456789abcdef</code>"} {
+		"</span> holds</span>", "</span> broken</span>", "</span> kept</span>", "</span> not settled</span>: ", "</span> settled</span>", "never reached</li>", "<code>0123456789abcdef</code>"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the page does not hold %q", want)
 		}
@@ -201,15 +202,25 @@ alarm v0 alarms, chain_stale: no block
 	}
 }
 
-type full struct{}
+// full is a disk with so much room.
+type full struct{ room int }
 
 var errFull = errors.New("full")
 
-func (full) Write([]byte) (int, error) { return 0, errFull }
+func (f *full) Write(p []byte) (int, error) {
+	if f.room -= len(p); f.room < 0 {
+		return 0, errFull
+	}
+	return len(p), nil
+}
 
 // TestWriteFails: a page that could not be written is a failure.
 func TestWriteFails(t *testing.T) {
-	if err := report.Write(full{}, largest()); !errors.Is(err, errFull) {
-		t.Errorf("error %v, want %v", err, errFull)
+	r := &report.Run{Result: &sim.Result{Scenario: "x", Start: began, End: began}}
+	size := len(write(t, r))
+	for room, want := range map[int]error{0: errFull, size - 1: errFull, size: nil} {
+		if err := report.Write(&full{room}, r); !errors.Is(err, want) {
+			t.Errorf("room for %d of %d bytes: error %v, want %v", room, size, err, want)
+		}
 	}
 }
