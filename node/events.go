@@ -23,12 +23,7 @@ type (
 	// MetagraphUpdated: a newer snapshot is in State.
 	MetagraphUpdated struct {
 		Meta    *chain.Metagraph
-		Changed []SlotChange
-	}
-	// SlotChange is a UID that changed hands.
-	SlotChange struct {
-		UID      chain.UID
-		Old, New chain.Hotkey
+		Changed int // UIDs that changed hands
 	}
 	// GamesUpdated: games that are new or have changed; durable when published.
 	GamesUpdated struct {
@@ -150,7 +145,7 @@ func newTopics(b *bus.Bus, started, connected, gone string) topics {
 // Traces show what an event says, not all it points to.
 
 func (e MetagraphUpdated) MarshalJSON() ([]byte, error) {
-	return json.Marshal(map[string]any{"block": e.Meta.Block, "neurons": len(e.Meta.Neurons), "changed": len(e.Changed)})
+	return json.Marshal(map[string]any{"block": e.Meta.Block, "neurons": len(e.Meta.Neurons), "changed": e.Changed})
 }
 
 func (e GamesUpdated) MarshalJSON() ([]byte, error) {

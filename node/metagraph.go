@@ -45,6 +45,10 @@ const (
 	// keepMetagraph is how old the ledger's copy may be while nothing changes that
 	// a start needs.
 	keepMetagraph = 24 * time.Hour
+	// minerKeeps is the most slots of a metagraph that a miner keeps: four times
+	// what a subnet of the main network has. Above it every miner of a large
+	// subnet would write megabytes, to find a few validators again.
+	minerKeeps = 1024
 	// staleBlocks is how many block times old the newest block may be before a
 	// person is told: ten minutes on the real chain.
 	staleBlocks = 50
@@ -60,6 +64,7 @@ type metagraphConfig struct {
 	netuid          chain.Netuid
 	axon            chain.Axon
 	blockTime       time.Duration
+	keepMost        int          // slots of a metagraph that is kept for a start without a chain; 0 for any
 	foreign         func(uint64) // told of Reply.Foreign; nil where nobody wants to know
 	// stopped says that another process acts with our key, so that nothing is
 	// announced; nil where that is not looked for.
@@ -179,7 +184,7 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 	if old == nil || meta.Block > old.Block {
 		m.silence = ""
 	}
-	var changed []SlotChange
+	changed := 0
 	same := old != nil && meta.Digest != 0 && meta.Digest == old.Digest // nothing but the block is new
 	for i := range meta.Neurons {
 		if same {
@@ -190,12 +195,14 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 			was = old.Neurons[i].Hotkey
 		}
 		if was != meta.Neurons[i].Hotkey {
-			changed = append(changed, SlotChange{UID: chain.UID(i), Old: was, New: meta.Neurons[i].Hotkey})
+			changed++
 		}
 	}
-	moved := old == nil || len(changed) > 0 || len(old.Neurons) != len(meta.Neurons)
+	moved := old == nil || changed > 0 || len(old.Neurons) != len(meta.Neurons)
 	m.state.setMeta(meta, moved)
-	m.keep(meta, moved || !same && served(old, meta))
+	if most := m.cfg.keepMost; most == 0 || len(meta.Neurons) <= most {
+		m.keep(meta, moved || !same && served(old, meta))
+	}
 	m.core.metagraph.Publish(MetagraphUpdated{Meta: meta, Changed: changed})
 	m.announce(meta)
 }

@@ -44,7 +44,7 @@ func NewMiner(l *sched.Loop, cfg MinerConfig, p Ports, m model.Model, opener fun
 	if err != nil {
 		return nil, err
 	}
-	n := &Miner{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(), model: m, found: found}
+	n := &Miner{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(cfg.Hotkey), model: m, found: found}
 	b := n.bus
 	n.topics = newTopics(b, "miner_started", "validator_connected", "validator_disconnected")
 	n.GameNews = bus.NewTopic[GameNews](b, "game_update")
@@ -60,7 +60,7 @@ func NewMiner(l *sched.Loop, cfg MinerConfig, p Ports, m model.Model, opener fun
 		n.State.setMeta(found.Metagraph, true)
 	}
 	n.add("metagraph", rebuildable, func(s *sched.Scope) service {
-		return newMetagraph(n.core, s, &n.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid, axon: cfg.Axon, blockTime: chain.BlockTime})
+		return newMetagraph(n.core, s, &n.State, metagraphConfig{every: cfg.MetagraphInterval, deadline: cfg.ChainDeadline, netuid: cfg.Netuid, axon: cfg.Axon, blockTime: chain.BlockTime, keepMost: minerKeeps})
 	})
 	n.add("games", 0, func(s *sched.Scope) service { return newMinerGames(n, s) })
 	n.add("predictions", 0, func(s *sched.Scope) service { return newMinerPredictions(n, s) })

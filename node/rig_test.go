@@ -698,7 +698,7 @@ func once(o bet.Outcome, wager bet.Cents) *plan {
 func (r *rig) Trace(l *sched.Loop, kind, name string, v any) {
 	switch kind {
 	case "bus":
-		if m, ok := v.(MetagraphUpdated); ok && len(m.Changed) == 0 || name == "task_completed" {
+		if m, ok := v.(MetagraphUpdated); ok && m.Changed == 0 || name == "task_completed" {
 			return
 		}
 	case "panic", "rebuild":

@@ -19,7 +19,10 @@ import (
 type State struct {
 	// Meta is the newest metagraph, nil before the first sync. Metagraph writes.
 	Meta  *chain.Metagraph
-	slots map[chain.Hotkey]chain.UID
+	own   chain.Hotkey
+	uid   chain.UID // of own, where it has one
+	has   bool
+	slots map[chain.Hotkey]chain.UID // of all, nil until somebody else's is asked for: most miners never do
 
 	// Sessions that stand, by the peer's hotkey. Communication writes.
 	Sessions map[chain.Hotkey]wire.Conn
@@ -43,8 +46,8 @@ type State struct {
 	Weights []ledger.WeightRow
 }
 
-func newState() State {
-	return State{Scores: Scores{byHotkey: map[chain.Hotkey]*history{}}, Games: map[bet.GameID]*bet.Game{}, Sessions: map[chain.Hotkey]wire.Conn{}, Book: Book{
+func newState(own chain.Hotkey) State {
+	return State{own: own, Scores: Scores{byHotkey: map[chain.Hotkey]*history{}}, Games: map[bet.GameID]*bet.Game{}, Sessions: map[chain.Hotkey]wire.Conn{}, Book: Book{
 		byID: map[ledger.IDKey]*ledger.Prediction{}, byGame: map[bet.GameID][]*ledger.Prediction{}}}
 }
 
@@ -54,14 +57,25 @@ func (s *State) setMeta(m *chain.Metagraph, moved bool) {
 	if !moved {
 		return
 	}
-	s.slots = make(map[chain.Hotkey]chain.UID, len(m.Neurons))
+	s.slots, s.has = nil, false
 	for i := range m.Neurons {
-		s.slots[m.Neurons[i].Hotkey] = chain.UID(i)
+		if m.Neurons[i].Hotkey == s.own {
+			s.uid, s.has = chain.UID(i), true
+		}
 	}
 }
 
 // UID is a hotkey's slot at the newest metagraph.
 func (s *State) UID(h chain.Hotkey) (chain.UID, bool) {
+	if h == s.own {
+		return s.uid, s.has
+	}
+	if s.slots == nil && s.Meta != nil {
+		s.slots = make(map[chain.Hotkey]chain.UID, len(s.Meta.Neurons))
+		for i := range s.Meta.Neurons {
+			s.slots[s.Meta.Neurons[i].Hotkey] = chain.UID(i)
+		}
+	}
 	u, ok := s.slots[h]
 	return u, ok
 }

@@ -69,7 +69,7 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	if err != nil {
 		return nil, err
 	}
-	v := &Validator{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(), found: found, born: l.Now(), foreign: cfg.Stopped}
+	v := &Validator{core: newCore(l, cfg.Hotkey, p, found.Node, opener), cfg: cfg, State: newState(cfg.Hotkey), found: found, born: l.Now(), foreign: cfg.Stopped}
 	if v.foreign != "" {
 		v.alarms.Raise(AlarmForeignKey, v.foreign)
 	}
