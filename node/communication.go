@@ -34,6 +34,10 @@ const pageGames = 100
 // enough for a whole subnet that comes back after a restart.
 const openingFresh = 30 * time.Second
 
+// forgetEvery is how often memory is looked through for hotkeys that are gone,
+// besides when it is full: not for each of a whole subnet that comes back.
+const forgetEvery = time.Minute
+
 // authRate at which one hotkey may begin sessions: a miner that comes back waits
 // ever longer, and one whose every connection breaks begins seven in a minute.
 var authRate = rate{every: 10 * time.Second, burst: 10}
@@ -57,6 +61,7 @@ type communication struct {
 	openedAt time.Time                 // when that was signed, on the wall clock
 	scan     *sched.Timer
 	scanAt   time.Time // when it fires, on the wall clock
+	forgot   time.Time // when memory was last looked through for hotkeys that are gone, likewise
 	stats    struct {
 		opened, refused, replaced, timedOut   uint64
 		frames, predictions, heartbeats       uint64
@@ -261,7 +266,8 @@ func (c *communication) authenticate(s *session, m *wire.Message, wall time.Time
 // must not begin a session after a restart either.
 func (c *communication) remember(h chain.Hotkey, nonce string, wall time.Time) error {
 	v, b := c.v, c.v.store.Batch()
-	if !v.auths.Known(h) {
+	if !v.auths.Known(h) && (v.auths.Full() || wall.Sub(c.forgot) >= forgetEvery) {
+		c.forgot = wall
 		for _, gone := range v.auths.Forget(wall, func(h chain.Hotkey) bool { _, ok := v.State.UID(h); return ok }) {
 			ledger.Facts.Delete(b, ledger.FactAuth+string(gone))
 		}

@@ -76,6 +76,7 @@ func NewValidator(l *sched.Loop, cfg ValidatorConfig, p Ports, opener func() *wi
 	if err := v.State.Scores.load(found); err != nil {
 		return nil, err
 	}
+	v.auths.Most = 2 * cfg.MaxSessions // all sessions' hotkeys, and as many that have gone
 	restoreAuths(&v.auths, found.Facts, l.Wall())
 	v.signers = loadSigners(found.Facts)
 	b := v.bus

@@ -133,8 +133,9 @@ const (
 	// AuthMemory is how long a hotkey that may be forgotten is remembered after its
 	// last authentication: longer than a signed frame stays fresh on both sides.
 	AuthMemory = 600 * time.Second
-	// MaxSenders bounds an AuthNonces: four times the neurons of a subnet, and
-	// only registered hotkeys get as far as being remembered.
+	// MaxSenders bounds an AuthNonces where it has no bound of its own: four times
+	// the neurons of a subnet, and only registered hotkeys get as far as being
+	// remembered.
 	MaxSenders = 1024
 )
 
@@ -143,6 +144,8 @@ const (
 // captured one must not take a session over. A hotkey's next one is newer, so
 // nothing else is remembered. The zero value has seen none.
 type AuthNonces struct {
+	// Most is how many hotkeys are remembered, where it is above MaxSenders.
+	Most    int
 	senders map[chain.Hotkey]authNonce
 }
 
@@ -153,8 +156,8 @@ type authNonce struct {
 
 // Accept takes the nonce of an authentic, fresh Auth of a registered hotkey, and
 // returns the form of it that Restore takes. Refusals are ErrReplay (the newest
-// again), ErrStale (older than that), ErrShape, and ErrFull, where MaxSenders
-// hotkeys are remembered: forgetting one would open it to replay.
+// again), ErrStale (older than that), ErrShape, and ErrFull, where as many hotkeys
+// are remembered as may be: forgetting one would open it to replay.
 func (a *AuthNonces) Accept(h chain.Hotkey, nonce string, now time.Time) (newest uint64, err error) {
 	v, ok := parseNonce(nonce)
 	if !ok {
@@ -165,7 +168,7 @@ func (a *AuthNonces) Accept(h chain.Hotkey, nonce string, now time.Time) (newest
 		return 0, ErrReplay
 	case known && v < s.newest:
 		return 0, ErrStale
-	case !known && len(a.senders) >= MaxSenders:
+	case !known && a.Full():
 		return 0, ErrFull
 	}
 	a.Restore(h, v, now)
@@ -179,6 +182,9 @@ func (a *AuthNonces) Restore(h chain.Hotkey, newest uint64, at time.Time) {
 	}
 	a.senders[h] = authNonce{newest, at}
 }
+
+// Full says that another hotkey finds no room.
+func (a *AuthNonces) Full() bool { return len(a.senders) >= max(a.Most, MaxSenders) }
 
 // Known says whether a hotkey is remembered.
 func (a *AuthNonces) Known(h chain.Hotkey) bool {

@@ -146,3 +146,15 @@ func BenchmarkNonceWindow(b *testing.B) {
 		}
 	}
 }
+
+// A validator that serves more connections than a subnet has slots remembers as
+// many hotkeys: its 1,025th miner is not turned away for ever.
+func TestAuthNoncesHaveRoomForAllSessions(t *testing.T) {
+	a := AuthNonces{Most: 3 * MaxSenders}
+	for i := range 3*MaxSenders + 1 {
+		_, err := a.Accept(chain.Hotkey(fmt.Sprint(i)), "1", noon)
+		if full := i == 3*MaxSenders; full != (err == ErrFull) || a.Full() != (i >= 3*MaxSenders-1) {
+			t.Fatalf("hotkey %d: %v, full %v", i, err, a.Full())
+		}
+	}
+}
