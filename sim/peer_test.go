@@ -6,7 +6,10 @@ import (
 	"time"
 
 	"bettensor/node/bet"
+	"bettensor/node/wire"
 	"bettensor/sim/population"
+
+	"pgregory.net/rapid"
 )
 
 // besieged is every raw peer among honest miners.
@@ -122,6 +125,68 @@ func TestDoor(t *testing.T) {
 	if h.knock(&Host{Name: "n"}, at) == nil {
 		t.Error("another address pays for it")
 	}
+}
+
+// TestDoorCounts: what the door counts as connections come, prove who they are
+// and end is what going through all of them would find.
+func TestDoorCounts(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		n := &network{}
+		h := &Host{Name: "v", ends: map[wire.Conn]*end{}}
+		callers := []*Host{{Name: "a"}, {Name: "b"}}
+		at := time.Date(2030, 1, 7, 0, 0, 0, 0, time.UTC)
+		for step := range rapid.IntRange(1, 60).Draw(t, "steps") {
+			var open []*end
+			for id := range n.next {
+				if e := h.ends[id+1]; e != nil {
+					open = append(open, e)
+				}
+			}
+			what := rapid.IntRange(0, 3).Draw(t, "what")
+			switch {
+			case what < 2 || len(open) == 0:
+				from := callers[rapid.IntRange(0, 1).Draw(t, "who")]
+				h.knock(from, at.Add(time.Duration(step)*time.Hour))
+				n.next++
+				e := &end{id: n.next, host: h, peer: &end{host: from}, open: true}
+				h.ends[e.id] = e
+				h.enter(e)
+			case what == 2:
+				(&transport{host: h}).Prove(rapid.SampledFrom(open).Draw(t, "which").id, "")
+			default:
+				rapid.SampledFrom(open).Draw(t, "which").shut()
+			}
+			var oldest *end
+			strangers, count := 0, map[*Host][2]int{}
+			for id := range n.next {
+				e := h.ends[id+1]
+				if e == nil {
+					continue
+				}
+				c := count[e.peer.host]
+				c[0]++
+				if !e.proved {
+					c[1]++
+					if strangers++; oldest == nil {
+						oldest = e
+					}
+				}
+				count[e.peer.host] = c
+			}
+			for from, c := range h.callers {
+				if [2]int{c.open, c.unproved} != count[from] {
+					t.Fatalf("%s has %d open and %d unproved, want %v", from.Name, c.open, c.unproved, count[from])
+				}
+			}
+			if h.strangers.n != strangers {
+				t.Fatalf("%d strangers, want %d", h.strangers.n, strangers)
+			}
+			if strangers > 0 && h.strangers.oldest() != oldest {
+				t.Fatal("another one is the oldest")
+			}
+		}
+	})
 }
 
 // TestRogues: which hostile validators a world can have.
