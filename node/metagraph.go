@@ -29,8 +29,9 @@ type metagraph struct {
 	began time.Time
 	stats struct{ syncs, stale, odd, served, refused uint64 }
 
-	odd  *chain.Metagraph // the last answer that did not fit what is known, nil where the last one fits
-	odds int              // answers in a row that speak for it
+	odd  *chain.Metagraph // the first of the last answers, which do not fit what is known; nil where the last one does
+	odds int              // how many of them speak against what is known
+	fast bool             // the chain's blocks come faster than they should
 
 	lastErr string // of the last sync, "" where it was answered
 	silence string // the newest error since a new block was seen, whatever came after it
@@ -128,10 +129,11 @@ func (m *metagraph) done(t sched.Ticket, req chain.Request, r chain.Reply, err e
 	if err == nil && r.Metagraph == nil {
 		err = errors.New("sync answered without a metagraph")
 	}
-	m.lastErr = ""
 	if err == nil {
-		m.learn(r.Metagraph)
-	} else {
+		err = m.learn(r.Metagraph)
+	}
+	m.lastErr = ""
+	if err != nil {
 		m.lastErr = err.Error()
 		m.silence = m.lastErr
 	}
@@ -150,35 +152,39 @@ func (m *metagraph) fits(a, b *chain.Metagraph) bool {
 }
 
 // odder judges an answer that does not fit what is known: believed, where several
-// in a row say that what is known was the lie. That is so where blocks lie behind
-// it and fit each other. Blocks too far ahead are a lie, and a lie again if they
-// fit each other; where they do not, this chain is faster than it should be.
+// in a row say that what is known was the lie. That is so where they lie behind it
+// and fit the first of them. Those too far ahead are a lie for as long as they fit
+// the first; where they do not, this chain is faster than it should be.
 func (m *metagraph) odder(old, meta *chain.Metagraph) bool {
-	if was := m.odd; was == nil || m.fits(was, meta) == (meta.Block > old.Block) {
-		m.odds = 0
+	ahead := meta.Block > old.Block
+	switch {
+	case m.odd == nil, !ahead && !m.fits(m.odd, meta):
+		m.odd, m.odds = meta, 1
+	case m.fits(m.odd, meta) != ahead:
+		m.odds++
 	}
-	m.odd = meta
-	if m.odds++; m.odds >= oddAnswers {
-		return true
+	if m.odds < oddAnswers {
+		return false
 	}
-	m.stats.odd++
-	m.lastErr = fmt.Sprintf("the endpoint answers with block %d of %s, after block %d of %s: no chain has both", meta.Block, meta.At.UTC().Format(time.RFC3339),
-		old.Block, old.At.UTC().Format(time.RFC3339))
-	m.silence = m.lastErr
-	m.core.log.Warn("metagraph not believed", "err", m.lastErr)
-	return false
+	m.fast = m.fast || ahead
+	return true
 }
 
-func (m *metagraph) learn(meta *chain.Metagraph) {
-	old := m.state.Meta
-	if m.stats.syncs > 0 && !m.fits(old, meta) && !m.odder(old, meta) {
-		return
+// learn takes in an answer. One that is not believed is an error, so that another
+// is asked for soon.
+func (m *metagraph) learn(meta *chain.Metagraph) error {
+	old, believed := m.state.Meta, false
+	if m.stats.syncs > 0 && !m.fits(old, meta) && !(m.fast && meta.Block > old.Block) {
+		if believed = m.odder(old, meta); !believed {
+			m.stats.odd++
+			return fmt.Errorf("the endpoint answers with block %d of %s, after block %d of %s: no chain has both", meta.Block, meta.At.UTC().Format(time.RFC3339),
+				old.Block, old.At.UTC().Format(time.RFC3339))
+		}
 	}
-	believed := m.odd != nil && m.odds >= oddAnswers
 	m.odd, m.odds = nil, 0
 	if m.stats.syncs > 0 && meta.Block < old.Block && !believed {
 		m.stats.stale++ // an endpoint behind the one we asked before
-		return
+		return nil
 	}
 	m.stats.syncs++
 	if old == nil || meta.Block > old.Block {
@@ -205,6 +211,7 @@ func (m *metagraph) learn(meta *chain.Metagraph) {
 	}
 	m.core.metagraph.Publish(MetagraphUpdated{Meta: meta, Changed: changed})
 	m.announce(meta)
+	return nil
 }
 
 // judgeAge raises an alarm where no new block is seen any more, whatever the

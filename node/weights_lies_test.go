@@ -127,22 +127,23 @@ func TestUnlikelyMetagraphs(t *testing.T) {
 		{"behind", []answer{{100, 0}, {50, -50}, {51, -49}, {52, -48}, {53, -47}}, 100, 0},
 		{"ahead of its time, again and again", []answer{{100, 0}, {1125, 25}, {1150, 50}, {1175, 75}, {1200, 100}, {225, 125}}, 225, 4},
 		{"ahead at first", []answer{{1100, 0}, {125, 25}, {150, 50}, {175, 75}}, 175, 2},
-		{"one lie in between", []answer{{100, 0}, {1125, 25}, {150, 50}, {1175, 75}, {200, 100}, {1225, 125}}, 200, 3},
+		{"one lie in between", []answer{{100, 0}, {1125, 25}, {150, 50}, {1175, 75}, {200, 100}, {225, 125}}, 225, 2},
 		{"a chain that is faster than ours", []answer{{100, 0}, {600, 25}, {1100, 50}, {1600, 75}}, 1600, 2},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			r := newRig(t)
-			at, left := t0.Add(100*block), tc.answers
+			at, left, told := t0.Add(100*block), tc.answers, 0
 			r.reply(chain.OpSync, func(q chain.Request) (sched.Result[chain.Reply], bool) {
 				m := *r.chain.Submit(r.w.Now(), q).Metagraph
 				m.Block, m.At = left[0].block, at.Add(time.Duration(left[0].slots)*block)
-				left = left[1:]
+				left = left[min(1, len(left)-1):] // one that is not believed is asked for again at once
+				told++
 				return sched.Result[chain.Reply]{Res: chain.Reply{Head: m.Block, HeadAt: m.At, Metagraph: &m}}, true
 			})
 			n := setter(r, func(c *ValidatorConfig) { c.MetagraphInterval = 1000 * time.Hour })
-			for len(left) > 0 {
+			for told < len(tc.answers) {
 				n.do(n.v.refresh)
-				r.run(time.Second)
+				r.run(time.Minute)
 			}
 			if got := n.v.State.Meta.Block; got != tc.want || n.count("metagraph", "odd") != tc.odd {
 				t.Errorf("block %d is believed, want %d; %d were odd, want %d", got, tc.want, n.count("metagraph", "odd"), tc.odd)
