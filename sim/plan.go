@@ -117,7 +117,7 @@ func (p *Plan) schedule(games []market.File) error {
 		p.End = p.Start.Add(length)
 		m, err := market.Synthetic(s.Market.Config(), p.Start, length, s.Seed)
 		if err != nil {
-			return fmt.Errorf("make up a market: %w", err)
+			return fmt.Errorf("make up a %w", err)
 		}
 		p.Market = m
 	}

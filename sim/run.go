@@ -34,7 +34,8 @@ type RunOptions struct {
 	// Done, where set, is called with the world when it has turned to its end and
 	// before it is closed; its error is the run's.
 	Done func(*World) error
-	// FailFast ends the run at the first violation of an invariant.
+	// FailFast ends the run at the first violation of an invariant. Like every run
+	// that is stopped, it is not audited at its end.
 	FailFast bool
 	// Until ends the run at a moment; the zero Moment lets it go on to its end.
 	Until Moment
@@ -130,12 +131,17 @@ turning:
 		}
 	}
 	w.Chain.Advance(w.now())
-	r.audit(true)
+	stopped := crossed != "" || end.reached()
+	if stopped { // in the middle of what its nodes do: their disks say nothing yet
+		r.final = r.checks.Finish(w.now())
+	} else {
+		r.audit(true)
+	}
 	res := r.result()
 	if res.Thresholds, res.Expect, err = r.judge(); err != nil {
 		return nil, err
 	}
-	if crossed != "" || end.reached() {
+	if stopped {
 		if res.Stopped = crossed; crossed == "" {
 			res.Stopped = end.why()
 		}

@@ -117,11 +117,7 @@ func (p *Plan) Shrink(o ShrinkOptions) (*Shrunk, error) {
 	if len(problems) > 0 {
 		return nil, problems
 	}
-	out := &Shrunk{File: s.file, Seed: parsed.Seed, Failure: s.want, Runs: s.runs, Cut: s.cut, Before: before, After: SizeOf(parsed)}
-	if s.want.Kind == "invariant" {
-		out.Event = s.last.events
-	}
-	return out, nil
+	return &Shrunk{File: s.file, Seed: parsed.Seed, Failure: s.want, Event: s.last.events, Runs: s.runs, Cut: s.cut, Before: before, After: SizeOf(parsed)}, nil
 }
 
 // shrinker holds the smallest scenario so far that fails as the first did.
@@ -142,12 +138,12 @@ type shrinker struct {
 // attempt is what a run came to.
 type attempt struct {
 	failures []Failure
-	events   uint64
+	events   uint64        // at which it stopped; 0 where it went to its end
 	length   time.Duration // until it failed or ended
 }
 
-// run runs a plan up to its first violation. A simulator that gives up is a
-// failure like another.
+// run runs a plan, up to its first violation where that is what is looked for. A
+// simulator that gives up is a failure like another.
 func (s *shrinker) run(p *Plan) (a attempt, err error) {
 	s.runs++
 	defer func() {
@@ -156,12 +152,16 @@ func (s *shrinker) run(p *Plan) (a attempt, err error) {
 		}
 	}()
 	o := s.o.Run
-	o.FailFast = s.want.Kind == "" || s.want.Kind == "invariant"
+	o.FailFast = s.o.Signature == "" && (s.want.Kind == "" || s.want.Kind == "invariant")
 	r, err := p.Run(o)
 	if err != nil {
 		return attempt{}, err
 	}
-	return attempt{r.Failures(), r.Events, r.End.Sub(r.Start)}, nil
+	a = attempt{failures: r.Failures(), length: r.End.Sub(r.Start)}
+	if r.Stopped != "" {
+		a.events = r.Events
+	}
+	return a, nil
 }
 
 // spent says that no more runs are to be tried.

@@ -35,7 +35,7 @@ func WorstExit(codes ...int) int {
 // smaller scenario shows the same bug where it fails with the same signature.
 type Failure struct {
 	Exit  int    `json:"exit"`
-	Kind  string `json:"kind"`  // invariant, liveness, threshold, sometimes, divergence, error
+	Kind  string `json:"kind"`  // invariant, liveness, threshold, no-sample, expect, sometimes, divergence, error
 	By    string `json:"by"`    // the name of the invariant, property or metric
 	First string `json:"first"` // what happened first, in words
 }
@@ -43,14 +43,22 @@ type Failure struct {
 // Signature names the bug, as in "invariant budget-per-day".
 func (f Failure) Signature() string { return f.Kind + " " + f.By }
 
-// Failures is all that a run failed by, the worst first and otherwise in the
-// order of the result. A run without any has passed.
+// Failures is all that a run failed by, the worst first, invariants as they were
+// broken one after the other, and all else in the order of the result. A metric
+// that never got a sample is another failure than a condition that is not kept:
+// a run too short to measure anything shows nothing. A run without any has
+// passed.
 func (r *Result) Failures() []Failure {
 	var out []Failure
+	var broken []InvariantResult
 	for _, i := range r.Invariants {
 		if i.Disabled == "" && i.Violations > 0 {
-			out = append(out, Failure{ExitSafety, "invariant", i.Name, i.First})
+			broken = append(broken, i)
 		}
+	}
+	slices.SortStableFunc(broken, func(a, b InvariantResult) int { return a.At.Compare(b.At) })
+	for _, i := range broken {
+		out = append(out, Failure{ExitSafety, "invariant", i.Name, i.First})
 	}
 	for _, c := range r.Liveness {
 		if c.Failed > 0 {
@@ -59,23 +67,31 @@ func (r *Result) Failures() []Failure {
 	}
 	for _, t := range r.Thresholds {
 		if !t.OK {
-			out = append(out, Failure{ExitThreshold, "threshold", t.Name, t.String()})
+			out = append(out, Failure{ExitThreshold, thresholdKind("threshold", t.Missing), t.Name, t.String()})
 		}
 	}
 	for _, e := range r.Expect {
 		if !e.OK {
-			out = append(out, Failure{ExitThreshold, "expect", e.Name, e.String()})
+			out = append(out, Failure{ExitThreshold, thresholdKind("expect", e.Missing != ""), e.Name, e.String()})
 		}
 	}
 	for _, p := range r.Sometimes {
 		if p.Wanted && p.Reached == 0 {
-			out = append(out, Failure{ExitThreshold, "sometimes", p.Name, "never reached"})
+			out = append(out, Failure{ExitThreshold, "sometimes", p.Name, "not reached by this seed; a sweep asks that one of all its seeds does"})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b Failure) int {
 		return slices.Index(severity, a.Exit) - slices.Index(severity, b.Exit)
 	})
 	return out
+}
+
+// thresholdKind is the kind of a failure of a threshold or comparison.
+func thresholdKind(kind string, missing bool) string {
+	if missing {
+		return "no-sample"
+	}
+	return kind
 }
 
 // Exit is the exit code of a run: that of its worst failure.

@@ -91,6 +91,29 @@ func TestShrinkCommand(t *testing.T) {
 	}
 }
 
+// TestFailureAndItsExplanationAgree: a run, what explains it and the scenario that is
+// made smaller name the same invariant, also where nodes are stopped in the middle
+// of a commit; what is written fails by what it says it shows.
+func TestFailureAndItsExplanationAgree(t *testing.T) {
+	dir := folder(t, map[string]string{"small.yaml": small})
+	file, to := filepath.Join(dir, "small.yaml"), filepath.Join(dir, "smaller.yaml")
+	const signature = "invariant confirmed-is-durable"
+	said, code := here(t, t.Context(), "sim", "run", "--quiet", file, "--plant", "confirm-before-durable")
+	if code != sim.ExitSafety || !strings.Contains(said, "FAILED "+signature+"\n") || strings.Contains(said, "acknowledged-is-stored") {
+		t.Errorf("exit code %d\n%s", code, said)
+	}
+	if said, code := here(t, t.Context(), "sim", "shrink", "--quiet", file, "--plant", "confirm-before-durable", "--runs", "10", "-o", to); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, said)
+	}
+	data, err := os.ReadFile(to)
+	if err != nil || !strings.HasPrefix(string(data), "# Shows: "+signature+", ") {
+		t.Errorf("%v\n%s", err, data)
+	}
+	if said, code := here(t, t.Context(), "sim", "run", "--quiet", to); code != sim.ExitSafety || !strings.Contains(said, "FAILED "+signature+"\n") {
+		t.Errorf("what was written: exit code %d\n%s", code, said)
+	}
+}
+
 // TestTraces: a trace is made again from its first line; where it was changed the
 // first difference is named, by replay and by diff; a replay stops where it is told.
 func TestTraces(t *testing.T) {

@@ -27,6 +27,10 @@ func scenarioFlags() []cli.Flag {
 	}
 }
 
+func plantFlag() cli.Flag {
+	return &cli.StringFlag{Name: "plant", Usage: "put the bug `NAME` into the world and see it found (`sim plants` lists them)"}
+}
+
 // loaded is a scenario with its files, ready to plan.
 type loaded struct {
 	path  string

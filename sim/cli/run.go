@@ -34,7 +34,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "trace", Usage: "write the trace, JSON lines, to `FILE`"},
 			&cli.StringFlag{Name: "store", Usage: "leave the first validator's store in `DIR`, which must not exist"},
 			&cli.StringFlag{Name: "until", Usage: "stop at `EVENT#N`, as in weights_set#2, or after so many events, and print each node's state"},
-			&cli.StringFlag{Name: "plant", Usage: "put the bug `NAME` into the world and see it found (`sim plants` lists them)"},
+			plantFlag(),
 			&cli.BoolFlag{Name: "check", Usage: "run twice and compare the traces line by line"},
 			&cli.BoolFlag{Name: "quiet", Usage: "print the last lines only, no progress and no tables"},
 			&cli.IntFlag{Name: "rows", Usage: "print at most `N` miners, 0 for all"},
@@ -223,8 +223,10 @@ func (l *loaded) led(opt sim.RunOptions, failed *sim.Result) (*report.Led, error
 	if now := res.Failures(); len(now) > 0 { // the first in time, which need not be the first in order
 		d.Failure = now[0]
 	}
-	if safety {
+	if safety && res.Stopped != "" { // else it took the audit at the end
 		d.There = fmt.Sprintf("%s --until %d", failed.Replay, res.Events)
+	}
+	if safety {
 		d.Smaller = strings.Replace(failed.Replay, " sim run ", " sim shrink ", 1) + " -o smaller.yaml"
 	}
 	return d, nil
@@ -248,8 +250,10 @@ func explain(out io.Writer, revision string, failed *sim.Result, d *report.Led) 
 		fmt.Fprintf(b, "  %s\n", line)
 	}
 	fmt.Fprintf(b, "again:   %s\n", failed.Replay)
-	if d.Safety {
+	if d.There != "" {
 		fmt.Fprintf(b, "there:   %s\n", d.There)
+	}
+	if d.Smaller != "" {
 		fmt.Fprintf(b, "smaller: %s\n", d.Smaller)
 	}
 	_, err := out.Write(b.Bytes())

@@ -21,6 +21,7 @@ func shrinkCommand() *cli.Command {
 		Flags: append(scenarioFlags(),
 			&cli.StringFlag{Name: "seeds", Usage: "look for a seed that fails in `A..B`, and shrink the first"},
 			&cli.StringFlag{Name: "by", Usage: "keep this failure, as in `'invariant budget-per-day'`; the first violation otherwise"},
+			plantFlag(),
 			&cli.IntFlag{Name: "runs", Value: 200, Usage: "try at most `N` runs"},
 			&cli.StringFlag{Name: "o", Aliases: []string{"output"}, Usage: "write the smaller scenario to `FILE`; printed otherwise"},
 			&cli.BoolFlag{Name: "quiet", Usage: "do not tell each step"},
@@ -97,7 +98,7 @@ func (l *loaded) failing(c *cli.Context, text string) (*loaded, error) {
 		if err != nil && !errors.Is(err, errPanic) {
 			return nil, err
 		}
-		if err != nil || len(res.Failures()) > 0 {
+		if err != nil || len(sim.OutcomeOf(res).Failures) > 0 {
 			return other, nil
 		}
 	}

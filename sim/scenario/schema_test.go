@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"bettensor/sim/metric"
+
 	"go.yaml.in/yaml/v4"
 )
 
@@ -150,6 +152,10 @@ func (m *schemaMaker) field(f field) node {
 		return node{"type": "string", "pattern": `^[0-9]{4}-[0-9]{2}-[0-9]{2}(T.*)?$`}
 	case f.typ == raoType, f.typ == centsType:
 		return node{"type": []string{"number", "string"}}
+	case f.form == "property":
+		return node{"enum": metric.PropertyNames()}
+	case f.form == "metric":
+		return node{"type": "string", "pattern": `^\s*(` + strings.Join(metric.MetricNames(), "|") + `)\s*(\{.*)?$`, "maxLength": maxText}
 	case f.form == "name":
 		return node{"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9_-]*$", "maxLength": maxName}
 	case f.form == "counts" || f.form == "shares":
@@ -322,6 +328,8 @@ miners: [{kind: skiled}, {kind: late, parameters: {kelly: 1}}]
 network: {loss: 1.5}
 faults: [{what: feed.outage, at: 1}]
 swarm: {}
+sometimes: [weights_sett]
+thresholds: [{metric: ginni, expect: value<1}]
 `
 
 // TestJSONSchemaTakesScenarios: what Parse takes, the schema takes, as a file of
@@ -337,7 +345,7 @@ func TestJSONSchemaTakesScenarios(t *testing.T) {
 	}
 	wrong := checkSchema(schema, asJSON(t, []byte(unschemed)), "file")
 	for _, want := range []string{"file.duration", "has the key sead", "file.miners[0].kind", "file.miners[1].parameters: has the key kelly", "file.network.loss",
-		"file.faults[0]: lacks name", "file.faults[0].at", "file.swarm: lacks omit"} {
+		"file.faults[0]: lacks name", "file.faults[0].at", "file.swarm: lacks omit", "file.sometimes[0]: weights_sett", "file.thresholds[0].metric: "} {
 		if !slices.ContainsFunc(wrong, func(w string) bool { return strings.Contains(w, want) }) {
 			t.Errorf("the schema does not find %q; it finds %q", want, wrong)
 		}
