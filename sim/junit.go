@@ -19,6 +19,7 @@ type Case struct {
 	Warnings []string // what did not go as wished and fails nothing
 	Again    string   // the command line that repeats it
 	Note     string   // a few figures, on one line
+	NotRun   bool     // because all was stopped before: neither passed nor failed
 }
 
 // Exit is the exit code of a case: that of its worst failure.
@@ -34,7 +35,10 @@ func (c *Case) Exit() int {
 // failed.
 func (c *Case) Line() string {
 	word := "PASS"
-	if len(c.Failures) > 0 {
+	switch {
+	case c.NotRun:
+		word = "----"
+	case len(c.Failures) > 0:
 		word = "FAIL"
 	}
 	line := fmt.Sprintf("%s  %-28s %6.1f s", word, c.Name, c.Seconds)
@@ -76,6 +80,7 @@ type junitCase struct {
 	Name    string       `xml:"name,attr"`
 	File    string       `xml:"file,attr,omitempty"`
 	Time    string       `xml:"time,attr"`
+	Skipped *junitDetail `xml:"skipped"`
 	Failure *junitDetail `xml:"failure"`
 	Error   *junitDetail `xml:"error"`
 	Out     string       `xml:"system-out,omitempty"`
@@ -120,6 +125,10 @@ func WriteJUnit(w io.Writer, name string, cases []Case) error {
 				all.Failures++
 			}
 		}
+		if c.NotRun {
+			x.Skipped = &junitDetail{Type: "stopped", Message: "not run"}
+			s.Skipped++
+		}
 		s.Tests++
 		all.Tests++
 		s.seconds += c.Seconds
@@ -157,18 +166,21 @@ func (c *Case) detail() string {
 // a table, and what each failure says. The error is that of w.
 func WriteMarkdown(w io.Writer, title string, cases []Case) error {
 	b := bufio.NewWriter(w)
-	failed := 0
+	passed := 0
 	for i := range cases {
-		if len(cases[i].Failures) > 0 {
-			failed++
+		if len(cases[i].Failures) == 0 && !cases[i].NotRun {
+			passed++
 		}
 	}
-	fmt.Fprintf(b, "### %s: %d of %d passed\n\n| | name | seconds | what |\n|---|---|---:|---|\n", title, len(cases)-failed, len(cases))
+	fmt.Fprintf(b, "### %s: %d of %d passed\n\n| | name | seconds | what |\n|---|---|---:|---|\n", title, passed, len(cases))
 	for i := range cases {
 		c := &cases[i]
 		word, what := "✅", []string{}
 		if c.Note != "" {
 			what = append(what, c.Note)
+		}
+		if c.NotRun {
+			word = "not run"
 		}
 		for _, f := range c.Failures {
 			word = "❌"

@@ -58,7 +58,7 @@ type SweptScenario struct {
 	To       uint64 `json:"to"`
 	Seeds    int    `json:"seeds"`
 	Failed   int    `json:"failed"`
-	Stopped  bool   `json:"stopped,omitempty"` // at its first failure, before To
+	Stopped  bool   `json:"stopped,omitempty"` // before To: at its first failure, or by who started it
 }
 
 // SeedFailure is one signature by which one seed failed.

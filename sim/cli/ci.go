@@ -75,8 +75,14 @@ func ci(c *cli.Context) error {
 		return fail(exitBad, "--summary: GITHUB_STEP_SUMMARY names no file; use --markdown FILE")
 	}
 	cases, printed := t.run(c.Context, files, c.Int("parallel"))
-	if err := c.Context.Err(); err != nil {
-		return fail(exitBad, "stopped after %d of %d scenarios", len(cases), len(files))
+	stopped, ran := error(nil), 0
+	for i := range cases {
+		if !cases[i].NotRun {
+			ran++
+		}
+	}
+	if ran < len(files) { // what was done is told all the same
+		stopped = fmt.Errorf("stopped after %d of %d scenarios", ran, len(files))
 	}
 	const title = "sim ci"
 	if w := writers["junit"]; w != nil {
@@ -105,7 +111,10 @@ func ci(c *cli.Context) error {
 		}
 	}
 	if failed > 0 {
-		return &exitError{worst, errors.Join(fmt.Errorf("%d of %d scenarios failed", failed, len(cases)), printed)}
+		return &exitError{worst, errors.Join(stopped, fmt.Errorf("%d of %d scenarios failed", failed, ran), printed)}
+	}
+	if stopped != nil {
+		return &exitError{exitBad, errors.Join(stopped, printed)}
 	}
 	_, err = fmt.Fprintf(c.App.Writer, "%d scenarios passed\n", len(cases))
 	return lost(errors.Join(printed, err))
@@ -167,10 +176,13 @@ func (t *suite) run(ctx context.Context, files []string, workers int) (cases []s
 				i := next
 				next++
 				mu.Unlock()
-				if i >= len(files) || ctx.Err() != nil {
+				if i >= len(files) {
 					return
 				}
-				x := t.one(files[i])
+				x := fileCase(files[i])
+				if x.NotRun = true; ctx.Err() == nil {
+					x = t.one(files[i])
+				}
 				mu.Lock()
 				done[i] = &x
 				for len(cases) < len(files) && done[len(cases)] != nil {
@@ -201,10 +213,15 @@ func (t *suite) print(x *sim.Case) error {
 	return err
 }
 
+// fileCase is a file's case before it has run.
+func fileCase(path string) sim.Case {
+	return sim.Case{Suite: filepath.ToSlash(filepath.Dir(path)), Name: strings.TrimSuffix(filepath.Base(path), ".yaml"), File: path}
+}
+
 // one runs one file.
 func (t *suite) one(path string) (x sim.Case) {
 	began := time.Now()
-	x = sim.Case{Suite: filepath.ToSlash(filepath.Dir(path)), Name: strings.TrimSuffix(filepath.Base(path), ".yaml"), File: path}
+	x = fileCase(path)
 	defer func() {
 		took := time.Since(began)
 		x.Seconds = took.Seconds()
@@ -230,6 +247,10 @@ func (t *suite) one(path string) (x sim.Case) {
 		return x
 	}
 	res, err := l.once(l.options(t.c))
+	if stopped(t.c.Context, err) {
+		x.NotRun = true
+		return x
+	}
 	if err != nil {
 		x.Failures = []sim.Failure{broken(err)}
 		return x
@@ -243,8 +264,8 @@ func (t *suite) one(path string) (x sim.Case) {
 func (t *suite) sweep(l *loaded, x *sim.Case) {
 	s := &seeds{l: l, opt: l.options(t.c), from: t.from, n: int(t.to - t.from + 1), workers: 1, quiet: true}
 	runs, err := s.run(t.c.Context)
-	if err != nil {
-		x.Failures = []sim.Failure{broken(err)}
+	if err != nil { // stopped
+		x.NotRun = true
 		return
 	}
 	var r sim.SweepResult

@@ -94,6 +94,7 @@ func sweep(c *cli.Context) error {
 	}
 	var report sim.SweepResult
 	var cases []sim.Case
+	var cut error
 	report.Parallel = workers
 	began := time.Now()
 	for i, l := range scenarios {
@@ -103,9 +104,7 @@ func sweep(c *cli.Context) error {
 		s := &seeds{l: l, opt: l.options(c), from: from, n: int(to - from + 1), workers: workers, stopOnFailure: c.Bool("stop-on-failure"), show: c.App.ErrWriter}
 		s.quiet = c.Bool("quiet")
 		runs, err := s.run(c.Context)
-		if err != nil {
-			return err
-		}
+		cut = err
 		if i > 0 {
 			fmt.Fprintln(c.App.Writer)
 		}
@@ -116,6 +115,9 @@ func sweep(c *cli.Context) error {
 		}
 		for _, o := range runs {
 			cases = append(cases, sim.Case{Suite: l.path, Name: fmt.Sprintf("seed %d", o.Seed), File: l.path, Failures: o.Failures, Again: o.Replay})
+		}
+		if cut != nil { // what was done is told all the same
+			break
 		}
 	}
 	report.Seconds = time.Since(began).Seconds()
@@ -137,7 +139,10 @@ func sweep(c *cli.Context) error {
 		return err
 	}
 	if report.Exit != sim.ExitPass {
-		return &exitError{report.Exit, errors.Join(sweepVerdict(&report), printed)}
+		return &exitError{report.Exit, errors.Join(cut, sweepVerdict(&report), printed)}
+	}
+	if cut != nil {
+		return &exitError{exitBad, errors.Join(cut, printed)}
 	}
 	return lost(printed)
 }
@@ -179,24 +184,32 @@ const progressEvery = 30 * time.Second
 
 // run runs the seeds and returns what came of each, in their order. With
 // stopOnFailure it returns those up to the first that failed, however many ran
-// side by side.
+// side by side. The error is of a sweep that was stopped; those seeds that ran to
+// their end are returned with it.
 func (s *seeds) run(ctx context.Context) ([]sim.Outcome, error) {
-	outcomes := make([]sim.Outcome, s.n)
+	outcomes, ran := make([]sim.Outcome, s.n), make([]bool, s.n)
 	s.firstFailure, s.began = s.n, time.Now()
 	s.told = s.began
 	var wg sync.WaitGroup
 	for range min(s.workers, s.n) {
 		wg.Go(func() {
 			for i, ok := s.take(ctx); ok; i, ok = s.take(ctx) {
-				outcomes[i] = s.one(s.from + uint64(i))
-				s.finish(i, len(outcomes[i].Failures) > 0)
+				if outcomes[i], ran[i] = s.one(ctx, s.from+uint64(i)); ran[i] {
+					s.finish(i, len(outcomes[i].Failures) > 0)
+				}
 			}
 		})
 	}
 	wg.Wait()
 	s.clear()
 	if ctx.Err() != nil {
-		return nil, fail(exitBad, "stopped after %d of %d seeds", s.done, s.n)
+		var whole []sim.Outcome
+		for i := range outcomes {
+			if ran[i] {
+				whole = append(whole, outcomes[i])
+			}
+		}
+		return whole, fail(exitBad, "stopped after %d of %d seeds", s.done, s.n)
 	}
 	if s.stopOnFailure {
 		outcomes = outcomes[:min(s.firstFailure+1, s.n)]
@@ -224,8 +237,9 @@ func (s *seeds) finish(i int, failed bool) {
 	s.progress()
 }
 
-// one runs one seed. What goes wrong with it is an outcome too.
-func (s *seeds) one(seed uint64) sim.Outcome {
+// one runs one seed. What goes wrong with it is an outcome too; a run that was
+// stopped has none.
+func (s *seeds) one(ctx context.Context, seed uint64) (o sim.Outcome, ran bool) {
 	l, err := s.l.of(seed)
 	if err == nil {
 		var res *sim.Result
@@ -233,10 +247,18 @@ func (s *seeds) one(seed uint64) sim.Outcome {
 			if s.keep != nil {
 				s.keep(int(seed-s.from), res)
 			}
-			return sim.OutcomeOf(res)
+			return sim.OutcomeOf(res), true
 		}
 	}
-	return sim.Outcome{Seed: seed, Replay: l.again(), Failures: []sim.Failure{broken(err)}}
+	if stopped(ctx, err) {
+		return sim.Outcome{}, false
+	}
+	return sim.Outcome{Seed: seed, Replay: l.again(), Failures: []sim.Failure{broken(err)}}, true
+}
+
+// stopped says that a run ended because its command was stopped.
+func stopped(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, ctx.Err())
 }
 
 // broken is the failure of a run that came to no result.
@@ -311,7 +333,7 @@ func writeSweep(w io.Writer, r *sim.SweepResult) error {
 	fmt.Fprintln(b)
 	for _, g := range r.Groups() {
 		first := g.Seeds[0]
-		fmt.Fprintf(b, "FAILED %s: %d seeds, exit %d\n  first: seed %d of %s: %s\n", g.Signature, len(g.Seeds), g.Exit, first.Seed, first.File, firstLine(first.First))
+		fmt.Fprintf(b, "FAILED %s: %s, exit %d\n  first: seed %d of %s: %s\n", g.Signature, seedsText(uint64(len(g.Seeds))), g.Exit, first.Seed, first.File, firstLine(first.First))
 		var seeds []string
 		for i, s := range g.Seeds {
 			if i == maxShownSeeds {
@@ -334,15 +356,23 @@ func writeSweep(w io.Writer, r *sim.SweepResult) error {
 	}
 	for _, s := range r.Scenarios {
 		if s.Stopped {
-			fmt.Fprintf(b, "%s: stopped at its first failure, after %d seeds\n", s.Scenario, s.Seeds)
+			fmt.Fprintf(b, "%s: stopped after %d of %s\n", s.Scenario, s.Seeds, seedsText(s.To-s.From+1))
 		}
 	}
 	word := "all passed"
 	if r.Failed > 0 {
 		word = fmt.Sprintf("%d failed", r.Failed)
 	}
-	fmt.Fprintf(b, "%d seeds, %s\n%d events in %.1f s on %d workers: %.2f seeds/s\n", r.Seeds, word, r.Events, r.Seconds, r.Parallel, r.SeedsPerSecond)
+	fmt.Fprintf(b, "%s, %s\n%d events in %.1f s on %d workers: %.2f seeds/s\n", seedsText(uint64(r.Seeds)), word, r.Events, r.Seconds, r.Parallel, r.SeedsPerSecond)
 	return b.Flush()
+}
+
+// seedsText counts seeds in words.
+func seedsText(n uint64) string {
+	if n == 1 {
+		return "1 seed"
+	}
+	return fmt.Sprintf("%d seeds", n)
 }
 
 func firstLine(s string) string {
