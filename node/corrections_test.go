@@ -160,19 +160,25 @@ func TestChainStaleWithoutAnAnswer(t *testing.T) {
 		}
 	}
 	from := n.v.State.Meta.At
-	r.run(from.Add(staleBlocks*block - time.Second).Sub(r.w.Now()))
-	if n.alarms() != "" {
+	r.chainDown = true
+	r.run(from.Add(20*time.Hour + block - time.Second).Sub(r.w.Now())) // two intervals and a block
+	if n.v.alarms.Active(AlarmChainStale) {
 		t.Fatalf("too early: %s", n.alarms())
 	}
 	r.run(2 * time.Second)
-	if n.alarms() != "chain_stale" {
-		t.Errorf("nothing was asked, and no alarm: %q", n.alarms())
+	if !n.v.alarms.Active(AlarmChainStale) {
+		t.Errorf("no answer for two intervals, and no alarm: %q", n.alarms())
 	}
+	r.chainDown = false
 	n.do(n.v.refresh)
 	r.run(time.Minute)
-	if n.alarms() != "" {
+	if n.v.alarms.Active(AlarmChainStale) {
 		t.Errorf("a new block, and still %s", n.alarms())
 	}
+
+	r = newRig(t) // an endpoint that fails, and then is silent
+	n = r.addValidator("v0", func(c *ValidatorConfig) { c.BlockTime, c.ChainDeadline = block, 10*time.Hour })
+	r.run(20 * block)
 	r.chainDown = true
 	n.do(n.v.refresh)
 	r.run(time.Minute)
@@ -203,6 +209,23 @@ func TestChainStaleWithoutAnAnswer(t *testing.T) {
 	n = r.addValidator("v0", func(c *ValidatorConfig) { c.BlockTime, c.ChainDeadline = block, 10*time.Hour })
 	r.run((staleBlocks + 1) * block)
 	said(n, "does not answer")
+}
+
+// TestChainThatIsSeldomAskedIsNotStale: between two answers a block ages by as long
+// as the node does not ask.
+func TestChainThatIsSeldomAskedIsNotStale(t *testing.T) {
+	r := newRig(t)
+	n := r.addValidator("v0", func(c *ValidatorConfig) { c.MetagraphInterval, c.BlockTime = 2*staleBlocks*block, block })
+	r.run(block)
+	for range 5 * staleBlocks {
+		r.run(block)
+		if n.v.alarms.Active(AlarmChainStale) {
+			t.Fatalf("the chain answers whenever it is asked: %+v", n.v.alarms.List())
+		}
+	}
+	if n.count("metagraph", "syncs") < 3 {
+		t.Errorf("%d answers", n.count("metagraph", "syncs"))
+	}
 }
 
 // TestForeignKeyStopsAnnouncements: two hosts that both announced would take turns.

@@ -51,7 +51,8 @@ const (
 	// subnet would write megabytes, to find a few validators again.
 	minerKeeps = 1024
 	// staleBlocks is how many block times old the newest block may be before a
-	// person is told: ten minutes on the real chain.
+	// person is told, where the node asks often enough to know: ten minutes on the
+	// real chain.
 	staleBlocks = 50
 	// slotSlack is how many blocks an answer may be ahead of its own time: blocks
 	// are dated by clocks that differ.
@@ -95,7 +96,7 @@ func newMetagraph(c *core, s *sched.Scope, state *State, cfg metagraphConfig) *m
 		m.run = r
 		m.port.Start(chain.Request{Op: chain.OpSync, Hotkey: c.hotkey})
 	})
-	m.stale.ArmAt(m.began.Add(staleBlocks * cfg.blockTime))
+	m.stale.ArmAt(m.began.Add(m.patience()))
 	return m
 }
 
@@ -214,6 +215,12 @@ func (m *metagraph) learn(meta *chain.Metagraph) error {
 	return nil
 }
 
+// patience is how old the newest block may be. Between two answers it ages by as
+// long as nobody asks, and one answer that went wrong is no alarm yet.
+func (m *metagraph) patience() time.Duration {
+	return max(staleBlocks*m.cfg.blockTime, 2*m.cfg.every+m.cfg.blockTime)
+}
+
 // judgeAge raises an alarm where no new block is seen any more, whatever the
 // reason: no endpoint answers, or those that do stand still. A timer asks it where
 // no answer does.
@@ -222,7 +229,7 @@ func (m *metagraph) judgeAge() {
 	if meta := m.state.Meta; meta != nil && meta.At.After(seen) {
 		seen = meta.At
 	}
-	limit := staleBlocks * m.cfg.blockTime
+	limit := m.patience()
 	age := m.core.loop.Now().Sub(seen)
 	if age < limit {
 		m.core.alarms.Set(AlarmChainStale, false, "")
