@@ -84,6 +84,7 @@ type Report struct {
 	Batches    store.Seq `json:"batches"`
 	Confirmed  int       `json:"confirmed"` // predictions, by the end
 	Violations int       `json:"violations"`
+	Violated   []string  `json:"violated"` // the invariants that the run broke, with the first violation of each
 	Failures   []Failure `json:"failures"` // the first maxFailures
 	Failed     int       `json:"failed"`
 	// Seconds of the machine that the recoveries took, and how many a second; 0
@@ -228,7 +229,10 @@ func (r *run) points() error {
 	}
 	end := r.hist.now()
 	r.report.Operations, r.report.Batches, r.report.Confirmed = r.disk.count, end.submitted, end.words
-	r.report.Violations = int(res.Violated())
+	r.report.Violations, r.report.Violated = int(res.Violated()), violated(res)
+	if r.o.Point > r.report.Operations {
+		return fmt.Errorf("no point %d: the run has %d operations", r.o.Point, r.report.Operations)
+	}
 	return nil
 }
 

@@ -98,6 +98,37 @@ func TestOnePoint(t *testing.T) {
 	}
 }
 
+// TestPointOutOfRange: a point that the run does not have is no success.
+func TestPointOutOfRange(t *testing.T) {
+	t.Parallel()
+	r, err := Points(planOf(t, "duration=1d", "faults.crash.at=23h"), Options{Point: 99999999})
+	if err == nil || !strings.Contains(err.Error(), "no point 99999999: the run has ") {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+// TestReport: PASS is for images that were recovered, in a run that broke nothing.
+func TestReport(t *testing.T) {
+	for _, tt := range []struct {
+		r    Report
+		want string // a part of it
+		pass bool
+	}{
+		{Report{Images: 3}, "", true},
+		{Report{Images: 3, Failed: 1, Failures: []Failure{{Point: 7, What: "gone"}}}, "FAIL point 7", false},
+		{Report{Images: 3, Violations: 2, Violated: []string{"rows-kept: one is gone"}}, "     rows-kept: one is gone\n", false},
+		{Report{}, "no crash was tried", false},
+	} {
+		var out bytes.Buffer
+		if err := tt.r.Write(&out, func(*Failure) string { return "" }); err != nil {
+			t.Fatal(err)
+		}
+		if got := out.String(); !strings.Contains(got, tt.want) || strings.Contains(got, "PASS") != tt.pass {
+			t.Errorf("%+v:\n%s", tt.r, got)
+		}
+	}
+}
+
 // engine is a store with a bug between it and the node.
 type engine struct {
 	store.Engine
@@ -153,14 +184,18 @@ func TestPlantedBugsAreFound(t *testing.T) {
 		apply func() func(store.Engine, store.Seq, []*store.Batch) error
 		o     Options
 		want  string
+		sets  []string
 	}{
-		{"a store that lies about syncing", lying, Options{Limit: 40, Unsynced: []int{0}}, "was confirmed and is gone"},
-		{"a store that loses batches", forgetful, Options{Limit: 40, Unsynced: []int{100}}, "was confirmed and is gone"},
-		{"a store that is deaf to errors", deaf, Options{Limit: 1, Errors: 3}, "acknowledged-is-stored"},
+		{"a store that lies about syncing", lying, Options{Limit: 40, Unsynced: []int{0}}, "was confirmed and is gone", nil},
+		{"a store that loses batches", forgetful, Options{Limit: 40, Unsynced: []int{100}}, "was confirmed and is gone", nil},
+		{"a store that is deaf to errors", deaf, Options{Limit: 1, Errors: 3}, "acknowledged-is-stored", nil},
+		{"a row without the id that leads to it", nil, Options{Limit: 40, Unsynced: []int{100}}, "ids that lead to them", []string{"plant=id-index-lost"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			tt.o.Prepare = planted(tt.apply)
-			r := pointsOf(t, tt.o, "duration=1d", "faults.crash.at=23h")
+			if tt.apply != nil {
+				tt.o.Prepare = planted(tt.apply)
+			}
+			r := pointsOf(t, tt.o, append([]string{"duration=1d", "faults.crash.at=23h"}, tt.sets...)...)
 			if r.Failed == 0 {
 				t.Fatalf("not found: %+v", r)
 			}

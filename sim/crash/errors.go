@@ -93,7 +93,7 @@ func (r *run) failing(at int, with syscall.Errno) error {
 	case lost != nil:
 		r.fail(im, nil, lost)
 	case res.Violated() > 0:
-		r.fail(im, nil, fmt.Errorf("%d violations of invariants: %s", res.Violated(), firstViolation(res)))
+		r.fail(im, nil, fmt.Errorf("%d violations of invariants: %s", res.Violated(), violated(res)[0]))
 	case !up:
 		r.fail(im, nil, errors.New("the validator is not there at the end"))
 	default:
@@ -104,11 +104,13 @@ func (r *run) failing(at int, with syscall.Errno) error {
 	return nil
 }
 
-func firstViolation(res *sim.Result) string {
+// violated are the invariants that a run broke, with the first violation of each.
+func violated(res *sim.Result) []string {
+	out := []string{}
 	for i := range res.Invariants {
 		if v := &res.Invariants[i]; v.Violations > 0 {
-			return v.Name + ": " + v.First
+			out = append(out, v.Name+": "+v.First)
 		}
 	}
-	return ""
+	return out
 }

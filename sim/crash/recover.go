@@ -1,6 +1,7 @@
 package crash
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -70,16 +71,42 @@ func (h *history) recovered(im *image) (store.Seq, error) {
 	if err := budgets(found); err != nil {
 		return at, err
 	}
-	there := make(map[ledger.IDKey]bool, len(found.Predictions))
+	rows := make(map[ledger.IDKey]ledger.PredictionKey, len(found.Predictions))
 	for i := range found.Predictions {
-		there[ledger.IDKey{Hotkey: found.Predictions[i].Hotkey, ID: found.Predictions[i].ID}] = true
+		p := &found.Predictions[i]
+		rows[ledger.IDKey{Hotkey: p.Hotkey, ID: p.ID}] = p.Key()
 	}
 	for _, k := range h.said(im.words) {
-		if !there[k] {
+		if _, ok := rows[k]; !ok {
 			return at, fmt.Errorf("prediction %s of %s was confirmed and is gone", k.ID, k.Hotkey)
 		}
 	}
-	return at, nil
+	damaged, err := indexed(snap, rows)
+	if damaged {
+		return refuse(err)
+	}
+	return at, err
+}
+
+// indexed holds the index of ids against the rows: each has its id, which leads to
+// it, and no id leads elsewhere. damaged says that the index does not read.
+func indexed(snap store.Snapshot, rows map[ledger.IDKey]ledger.PredictionKey) (damaged bool, err error) {
+	ids := 0
+	var wrong error
+	err = ledger.IDs.Scan(snap, nil, nil, func(k ledger.IDKey, to *ledger.PredictionKey) error {
+		ids++
+		if row, ok := rows[k]; !ok || row != *to {
+			wrong = cmp.Or(wrong, fmt.Errorf("id %s of %s leads to no row of it", k.ID, k.Hotkey))
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return true, fmt.Errorf("the ids do not read: %w", err)
+	case wrong == nil && ids != len(rows):
+		wrong = fmt.Errorf("%d predictions, and %d ids that lead to them", len(rows), ids)
+	}
+	return false, wrong
 }
 
 // budgets holds what the rows of budgets say against the predictions. That is for

@@ -43,7 +43,15 @@ func (r *Report) Write(out io.Writer, again func(*Failure) string) error {
 	if n := r.Failed - len(r.Failures); n > 0 {
 		fmt.Fprintf(&b, "and %d more\n", n)
 	}
-	if r.Failed == 0 {
+	if r.Violations > 0 {
+		fmt.Fprintf(&b, "FAIL the run itself, with no crash: invariants violated %d times\n", r.Violations)
+		for _, v := range r.Violated {
+			fmt.Fprintf(&b, "     %s\n", v)
+		}
+	}
+	if r.Images+r.Damaged == 0 {
+		b.WriteString("nothing was recovered: no crash was tried\n")
+	} else if r.Failed == 0 && r.Violations == 0 {
 		b.WriteString("PASS: acknowledged is recovered, recovered was submitted, in order\n")
 	}
 	_, err := io.WriteString(out, b.String())
