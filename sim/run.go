@@ -440,6 +440,7 @@ func (r *recorder) watch() {
 			}
 		}
 	})
+	w.Chain.OnExpired(func(mockchain.Sealed) { r.reach("reveal_failed") })
 	w.Chain.OnReveal(func(v mockchain.Reveal) {
 		if v.Code != chain.OK {
 			r.reach("reveal_failed")

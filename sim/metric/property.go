@@ -25,7 +25,7 @@ var properties = []Property{
 	{"weights_resent", "A validator sent weights again after a failure, and they took effect."},
 	{"weights_refused", "The chain refused an extrinsic of weights."},
 	{"commit_revealed", "Committed weights were revealed."},
-	{"reveal_failed", "The chain could not reveal committed weights."},
+	{"reveal_failed", "The chain could not reveal committed weights, or dropped them because their pulse did not come."},
 	{"result_corrected", "A game was settled anew because its result was corrected."},
 	{"game_voided", "A game was voided."},
 	{"feed_failed", "A poll of the games feed failed."},

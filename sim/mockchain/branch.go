@@ -17,7 +17,7 @@ func (c *Chain) Fork(now time.Time) *Chain {
 	c.Advance(now)
 	f := *c
 	f.branch, f.base = true, c.finalised()
-	f.onExtrinsic, f.onEpoch, f.onReveal = nil, nil, nil
+	f.onExtrinsic, f.onEpoch, f.onReveal, f.onExpired = nil, nil, nil, nil
 	f.accounts = maps.Clone(c.accounts)
 	for h, a := range f.accounts { // order cannot matter: each is copied by itself
 		own := *a

@@ -157,6 +157,7 @@ type Chain struct {
 	onExtrinsic func(now time.Time, q chain.Request, p chain.Reply)
 	onEpoch     func(Epoch)
 	onReveal    func(Reveal)
+	onExpired   func(Sealed)
 
 	sealed   []sealed  // timelocked commits that wait, in the order they were made in
 	silences []silence // of the beacon, in order

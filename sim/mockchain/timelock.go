@@ -53,6 +53,10 @@ type Reveal struct {
 // OnReveal has f called for every timelocked commit that is opened, in order.
 func (c *Chain) OnReveal(f func(Reveal)) { c.onReveal = f }
 
+// OnExpired has f called for every timelocked commit that is dropped, because its
+// reveal's epoch is over and its pulse has not come.
+func (c *Chain) OnExpired(f func(Sealed)) { c.onExpired = f }
+
 // StoredRound is the newest round whose pulse block b holds; 0 before the first.
 func (c *Chain) StoredRound(b chain.Block) uint64 {
 	for i := len(c.silences) - 1; i >= 0; i-- { // backwards: one may begin where another ended
@@ -218,6 +222,9 @@ func (c *Chain) reveal(b chain.Block) {
 	c.sealed = slices.DeleteFunc(c.sealed, func(s sealed) bool {
 		switch due := s.Epoch + c.params.RevealPeriod; {
 		case epoch > due:
+			if c.onExpired != nil {
+				c.onExpired(s.Sealed)
+			}
 			return true
 		case epoch < due || c.blockOfRound(s.Round) > b:
 			return false
