@@ -18,7 +18,8 @@ func (r *idleEarnsNothing) judgeVote(s *Set, at time.Time, v *validator, w *vote
 	}
 	w.each(func(uid chain.UID, value uint16) {
 		h, since := w.holder(uid)
-		if s.tooNew(since, w) {
+		// A swap of hotkeys leaves the slot's time of registration as it was.
+		if came, ok := s.slots.came[h]; s.tooNew(since, w) || ok && at.Sub(came) < s.facts.Lag {
 			return
 		}
 		if o := v.owners[h]; r.judge() && (o == nil || !o.accepted && !v.unsettled(o)) {

@@ -33,9 +33,10 @@ func (r *noLateAcceptance) row(s *Set, at time.Time, v *validator, e *entry, row
 // or that there is no such game. A kick-off moved forward takes newsLag to
 // become known.
 func (s *Set) started(v *validator, id bet.GameID, at time.Time) bool {
-	at = at.Add(-s.facts.ClockSkew)
-	for _, asOf := range [...]time.Time{at, at.Add(-newsLag)} {
-		if start, ok := s.kickOff(v, id, asOf); ok && at.Before(start) {
+	skew := s.facts.ClockSkew
+	early := at.Add(-skew)
+	for _, asOf := range [...]time.Time{at.Add(skew), at, early, early.Add(-newsLag)} {
+		if start, ok := s.kickOff(v, id, asOf); ok && early.Before(start) {
 			return false
 		}
 	}

@@ -30,6 +30,7 @@ type slots struct {
 	meta   *chain.Metagraph
 	uids   map[chain.Hotkey]chain.UID
 	left   map[chain.Hotkey]time.Time // when one that held a slot was first seen without
+	came   map[chain.Hotkey]time.Time // when one was first seen that had held none
 	paid   map[chain.Hotkey]chain.Rao // of those, all they had earned then
 	moved  time.Time                  // when somebody came or went last; zero for never
 	order  []chain.Hotkey             // of left: map order must reach no report
@@ -54,10 +55,16 @@ func (s *Set) look(at time.Time) {
 		return
 	}
 	was := x.uids
+	if x.came == nil {
+		x.came = map[chain.Hotkey]time.Time{}
+	}
 	x.uids = make(map[chain.Hotkey]chain.UID, len(m.Neurons))
 	for i := range m.Neurons {
 		if h := m.Neurons[i].Hotkey; h != "" {
 			x.uids[h] = chain.UID(i)
+			if _, held := was[h]; x.known && !held {
+				x.came[h] = at
+			}
 			delete(x.left, h)
 		}
 	}
