@@ -19,7 +19,7 @@ var smallScenarios = []struct {
 }{
 	{"quickstart.yaml", []string{"duration=1d"}},
 	{"faults.yaml", nil},
-	{"load.yaml", []string{"start=2024-08-16T15:00:00Z", "duration=6h", "miners.busy.count=20"}},
+	{"mainnet-week.yaml", []string{"start=2024-08-16T15:00:00Z", "duration=6h", "miners.busy.count=16", "miners.skilled.count=1", "miners.sharp.count=1", "miners.late.count=1", "miners.random.count=1"}},
 }
 
 // traceOf runs a plan and returns its whole trace in short: hash and length.

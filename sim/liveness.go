@@ -104,7 +104,11 @@ func (s *settling) validator(v *Host, meta *chain.Metagraph, snap store.Snapshot
 	settled := false
 	err := ledger.Predictions.Scan(snap, nil, nil, func(_ ledger.PredictionKey, p *ledger.Prediction) error {
 		settled = settled || p.State == bet.Won || p.State == bet.Lost
-		if g, ok := s.p.Market.Game(p.Game, heard); ok && g.Resulted() {
+		g, ok := s.p.Market.Game(p.Game, heard)
+		if said, lied := s.w.told(v.Name, p.Game, heard); lied {
+			g, ok = said, true // a game that its feed has put off has no result yet
+		}
+		if ok && g.Resulted() {
 			s.check("settlement-done", p.State != bet.Open, "%s: prediction %s on game %s is open, and its result was known %s", v.Name, p.ID, p.Game, heard.Format(time.RFC3339))
 		}
 		return nil
