@@ -24,7 +24,7 @@ type LivenessCheck struct {
 var livenessDocs = []struct{ name, doc string }{
 	{"sessions-back", "Every miner that runs and holds a slot has a connection that stands to every validator that runs."},
 	{"predictions-answered", "Every prediction that a miner made half an hour ago or earlier, on a game that has not begun, is confirmed or refused by every validator."},
-	{"books-equal", "What a miner holds as confirmed a validator holds as accepted, with the same stake, outcome and odds."},
+	{"books-equal", "What a miner holds as confirmed a validator holds as accepted, with the same wager and outcome, at the same odds or the shorter ones that were offered."},
 	{"settlement-done", "No prediction is open whose result has been known for as long as a validator takes to hear of it and settle."},
 	{"scoring-up-to-date", "A validator that has settled predictions has scored yesterday or today."},
 	{"weights-fresh", "The weights of a validator that has scored are on the chain, and were renewed within its longest age and two tempos."},
@@ -164,7 +164,7 @@ func (s *settling) pair(v, m *Host, snap store.Snapshot) error {
 		if ok && err == nil {
 			row, ok, err = ledger.Predictions.Get(snap, k)
 		}
-		same := ok && row.Wager == o.Wager && row.Outcome == o.Outcome && row.Odds == o.Odds
+		same := ok && row.Wager == o.Wager && row.Outcome == o.Outcome && row.Odds <= o.Odds && o.Odds-row.Odds <= bet.OddsTolerance
 		s.check("books-equal", same, "%s holds prediction %s as confirmed by %s: %s on %s at %v; there it is %s on %s at %v (found: %t)", m.Name, id, v.Name,
 			o.Wager, o.Outcome, o.Odds, row.Wager, row.Outcome, row.Odds, ok)
 		return err

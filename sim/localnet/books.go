@@ -195,7 +195,7 @@ func otherContent(p *ledger.Prediction, o *ledger.Outgoing) string {
 		return fmt.Sprintf("game %s, not %s", p.Game, o.Submission.Game)
 	case p.Outcome != o.Outcome:
 		return fmt.Sprintf("outcome %s, not %s", p.Outcome, o.Outcome)
-	case p.Odds != o.Odds:
+	case p.Odds > o.Odds || o.Odds-p.Odds > bet.OddsTolerance: // of two within the tolerance the offered one counts
 		return fmt.Sprintf("odds %v, not %v", p.Odds, o.Odds)
 	case p.Wager != o.Wager:
 		return fmt.Sprintf("wager %s, not %s", p.Wager, o.Wager)
