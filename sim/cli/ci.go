@@ -32,7 +32,7 @@ func ciCommand() *cli.Command {
 			&cli.StringFlag{Name: "markdown", Usage: "write a summary in Markdown to `FILE`"},
 			&cli.BoolFlag{Name: "summary", Usage: "append the same to the file named by GITHUB_STEP_SUMMARY"},
 			&cli.StringFlag{Name: "only", Usage: "run files whose path from DIR matches `PATTERN`, a regular expression"},
-			&cli.StringFlag{Name: "seeds", Usage: "run each scenario with the seeds `A..B` in place of its own"},
+			&cli.StringFlag{Name: "seeds", Usage: "run each scenario with the seeds `A..B`, or N for 1..N, in place of its own"},
 			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "scenarios at a time"},
 			&cli.DurationFlag{Name: "budget", Value: 20 * time.Second, Usage: "warn of a scenario that takes longer; it fails nothing, because machines differ"},
 		},

@@ -156,6 +156,7 @@ func TestBadInput(t *testing.T) {
 		{"--json onto a folder", "sim run ok.yaml --json .", []string{"write .: is a directory"}},
 		{"--trace into no folder", "sim run ok.yaml --json x.json --trace no/x", []string{"write no/x: no such file or directory"}},
 		{"two outputs into one file", "sim run ok.yaml --json x --trace ./x", []string{"write x: two outputs of one command go there"}},
+		{"no seeds", "sim sweep ok.yaml --seeds 0", []string{`--seeds "0": expected A..B with A <= B, or N for 1..N`}},
 		{"seeds", "sim sweep ok.yaml --seeds 3..1", []string{`--seeds "3..1": expected A..B`}},
 		{"--seed of a sweep", "sim sweep ok.yaml --seed 3", []string{"--seed: sweep takes --seeds A..B"}},
 		{"--parallel", "sim sweep ok.yaml --parallel 0", []string{"--parallel: expected at least 1, got 0"}},

@@ -35,7 +35,7 @@ func compare(c *cli.Context) error {
 	if c.IsSet("seed") {
 		return fail(exitBad, "--seed: compare takes --seeds A..B")
 	}
-	from, to, err := seedCount(c.String("seeds"))
+	from, to, err := seedRange(c.String("seeds"))
 	if err != nil {
 		return err
 	}
@@ -92,15 +92,7 @@ func compare(c *cli.Context) error {
 		return err
 	}
 	if result.Exit != sim.ExitPass {
-		return &exitError{result.Exit, errors.Join(fmt.Errorf("%d failures in %d runs", len(result.Failures), 2*result.Seeds), printed)}
+		return &exitError{result.Exit, errors.Join(fmt.Errorf("%s in %d runs", counted(len(result.Failures), "failure"), 2*result.Seeds), printed)}
 	}
 	return lost(printed)
-}
-
-// seedCount reads seeds as seedRange does, but a number alone is how many, from 1.
-func seedCount(s string) (from, to uint64, err error) {
-	if n, _, err := seedRange(s); err == nil && fmt.Sprint(n) == s && n > 0 {
-		return seedRange("1.." + s)
-	}
-	return seedRange(s)
 }

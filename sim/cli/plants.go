@@ -17,7 +17,7 @@ func plantsCommand() *cli.Command {
 		ArgsUsage: "[NAME…]",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "find", Usage: "run each bug's scenario with seed after seed until it is found"},
-			&cli.Uint64Flag{Name: "seeds", Value: 1000, Usage: "give up after `N` seeds"},
+			&cli.Uint64Flag{Name: "seeds", Value: 1000, Usage: "give up after the seeds 1..`N`"},
 		},
 		Action: plants,
 	}
@@ -35,6 +35,9 @@ func plants(c *cli.Context) error {
 			bugs = append(bugs, b)
 		}
 	}
+	if c.Uint64("seeds") == 0 {
+		return fail(exitBad, "--seeds: expected at least 1, got 0")
+	}
 	missed := 0
 	for i := range bugs {
 		b := &bugs[i]
@@ -51,14 +54,22 @@ func plants(c *cli.Context) error {
 			return fail(exitBad, "%s: %w", b.Name, err)
 		case seed == 0:
 			missed++
-			line = fmt.Sprintf("%-32s not found within %d seeds\n", b.Name, c.Uint64("seeds"))
+			line = fmt.Sprintf("%-32s not found within %s\n", b.Name, counted(c.Uint64("seeds"), "seed"))
 		}
 		if _, err := fmt.Fprint(c.App.Writer, line); err != nil {
 			return lost(err)
 		}
 	}
 	if missed > 0 {
-		return fail(sim.ExitSafety, "%d planted bugs were not found", missed)
+		return fail(sim.ExitThreshold, "%s not found", counted(missed, "planted bug"))
 	}
 	return nil
+}
+
+// counted is a number of things, as in 1 seed and 2 seeds.
+func counted[N int | uint64](n N, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
 }

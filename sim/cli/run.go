@@ -184,6 +184,9 @@ func (l *loaded) action(c *cli.Context) error {
 	if saved != nil {
 		return fail(exitBad, "--store: %w", saved)
 	}
+	if bug := l.plan.Scenario.Plant; bug != "" && printed == nil && opt.Until.Nth == 0 {
+		_, printed = fmt.Fprintf(out, "planted %s: not found here\n", bug)
+	}
 	return lost(printed) // told last: files were asked for, and a failure is the worse news
 }
 

@@ -32,7 +32,7 @@ func sweepCommand() *cli.Command {
 		Usage:     "run scenarios with many seeds: what fails, and what each kind of miner earns on average",
 		ArgsUsage: "SCENARIO.yaml...",
 		Flags: append(scenarioFlags(),
-			&cli.StringFlag{Name: "seeds", Value: "1..10", Usage: "`A..B`, both included"},
+			&cli.StringFlag{Name: "seeds", Value: "1..10", Usage: "`A..B`, both included, or N for 1..N"},
 			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "runs at a time"},
 			plantFlag(),
 			&cli.BoolFlag{Name: "stop-on-failure", Usage: "end at the first seed that fails"},
@@ -45,15 +45,16 @@ func sweepCommand() *cli.Command {
 	}
 }
 
+// seedRange reads A..B, both included, or how many seeds from 1.
 func seedRange(s string) (from, to uint64, err error) {
 	a, b, ok := strings.Cut(s, "..")
 	if !ok {
-		b = a
+		a, b = "1", a
 	}
 	from, err1 := strconv.ParseUint(a, 10, 64)
 	to, err2 := strconv.ParseUint(b, 10, 64)
 	if err1 != nil || err2 != nil || to < from || to-from >= maxSeeds {
-		return 0, 0, fail(exitBad, "--seeds %q: expected A..B with A <= B and at most %d seeds, as in 1..10", s, maxSeeds)
+		return 0, 0, fail(exitBad, "--seeds %q: expected A..B with A <= B, or N for 1..N, and at most %d seeds, as in 1..10", s, maxSeeds)
 	}
 	return from, to, nil
 }

@@ -48,7 +48,7 @@ func TestSweepOfFailures(t *testing.T) {
 	}{
 		{nil, []uint64{3, 6, 9}, 10, sim.ExitSafety},
 		{[]string{"--stop-on-failure"}, []uint64{3}, 3, sim.ExitSafety},
-		{[]string{"--seeds", "10"}, nil, 1, sim.ExitBad},
+		{[]string{"--seeds", "10..10"}, nil, 1, sim.ExitBad},
 	} {
 		var results [2]sim.SweepResult
 		for i := range results {
