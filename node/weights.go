@@ -67,6 +67,7 @@ type weights struct {
 	sent   bool              // a request of now is under way
 	doubt  bool              // outcome of what was sent is unknown
 	reveal bool              // what was sent is the reveal
+	final  bool              // the finalised chain has shown now's update in its block
 	maybe  bool              // the reveal may have been carried out: an earlier try's outcome is unknown
 	failed int               // refusals in a row
 	unsent int               // tries in a row that did not reach the chain
@@ -152,6 +153,9 @@ func (w *weights) look() {
 		}
 		w.update = shown
 	}
+	if w.now != nil && slot.LastUpdate > 0 && slot.LastUpdate == w.now.Updated() {
+		w.final = true
+	}
 	if !w.looked && !w.proved {
 		before := slot.LastUpdate // when this store had set nothing yet
 		if rows := w.v.State.Weights; len(rows) > 0 {
@@ -203,7 +207,7 @@ func (w *weights) explains(slot *chain.Neuron) bool {
 // no block can.
 func (w *weights) sentLately(slot *chain.Neuron) bool {
 	rows := w.v.State.Weights
-	if len(rows) == 0 || rows[len(rows)-1].Phase == ledger.Included {
+	if len(rows) == 0 || rows[len(rows)-1].Phase == ledger.Included || w.now != nil && w.final {
 		return false
 	}
 	meta := w.v.State.Meta
@@ -497,7 +501,7 @@ func (w *weights) plan(meta *chain.Metagraph, want chain.Weights, fallback bool)
 		}
 	}
 	w.proved = w.proved || !fallback
-	w.sent, w.doubt, w.reveal, w.maybe, w.reads = false, false, false, false, 0
+	w.sent, w.doubt, w.reveal, w.maybe, w.final, w.reads = false, false, false, false, false, 0
 	w.epochs.now.Variation = w.variation(want)
 	w.seq = w.write()
 }
@@ -683,6 +687,9 @@ func (w *weights) read(r chain.Reply, err error) {
 		if heard && same && r.Head >= w.now.Block && (len(w.now.Salt) > 0 || w.marked() >= w.now.Block) {
 			w.stands(w.now.Block)
 			return
+		}
+		if mark := w.marked(); heard && !same && len(w.now.Salt) == 0 && mark >= w.now.Block && r.Head >= mark {
+			w.v.foreignKey(fmt.Sprintf("block %d holds weights of our hotkey that this node did not send", mark))
 		}
 		if head := w.v.State.Head(w.v.loop.Now(), w.v.cfg.BlockTime); head >= w.now.Block+eraBlocks {
 			w.unconfirmed(heard)

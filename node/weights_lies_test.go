@@ -151,3 +151,29 @@ func TestUnlikelyMetagraphs(t *testing.T) {
 		})
 	}
 }
+
+// TestForeignUpdateBehindOurOwn: somebody else's weights are told from our own that
+// came in a later block, whether our own were seen before or not.
+func TestForeignUpdateBehindOurOwn(t *testing.T) {
+	for _, seen := range []bool{true, false} {
+		r := newRig(t, func(c *mockchain.Config) { c.Params.WeightsRateLimit = 1 })
+		n := setter(r)
+		deaf := chain.OpReadWeights // it cannot read back
+		if !seen {
+			deaf = chain.OpSync
+		}
+		r.reply(deaf, func(chain.Request) (sched.Result[chain.Reply], bool) { return sched.Failed[chain.Reply](errRig), true })
+		n.round(1, 1, 0)
+		r.run(8 * block)
+		if n.phases() != "in_block" || n.v.State.Weights[0].Block != 1 {
+			t.Fatalf("%s", n.phases())
+		}
+		r.chain.Submit(r.w.Now(), chain.Request{Op: chain.OpSetWeights, Hotkey: hotkeyOf("v0"), Weights: chain.Weights{UIDs: []chain.UID{4}, Values: []uint16{65535}}})
+		r.run(4 * block)
+		r.answer = nil
+		r.run(40 * block)
+		if !strings.Contains(n.alarms(), "foreign_key") {
+			t.Errorf("seen before %v: alarms %q, %s", seen, n.alarms(), n.phases())
+		}
+	}
+}
