@@ -79,7 +79,7 @@ func TestJudgement(t *testing.T) {
 		}
 		got = append(got, f.Signature())
 	}
-	want := []string{"threshold ack_latency{transport:websocket}", "threshold never", "expect slower", "expect nobody", "sometimes result_corrected"}
+	want := []string{"threshold ack_latency{transport:websocket}", "no-sample never", "expect slower", "no-sample nobody", "sometimes result_corrected"}
 	if !slices.Equal(got, want) {
 		t.Errorf("failures %q, want %q", got, want)
 	}
