@@ -81,7 +81,6 @@ type Loop struct {
 	tasks   []*Task
 	scopes  map[string]*Scope // the latest of each name
 	streams map[string]*rand.Rand
-	drops   uint64
 
 	dead        bool
 	pausedUntil int64

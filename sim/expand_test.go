@@ -134,7 +134,6 @@ func TestClip(t *testing.T) {
 // TestPhasesEndFaults: a phase without faults has none, whether a time or an event
 // would have begun them.
 func TestPhasesEndFaults(t *testing.T) {
-	p := planOf(t, swarming)
 	const heal = 4 * time.Hour
 	run := func(p *Plan) (in, out int) {
 		ran(t, p, RunOptions{Prepare: func(w *World) {
@@ -146,7 +145,7 @@ func TestPhasesEndFaults(t *testing.T) {
 		return in, out
 	}
 	always := "faults: [{name: all, what: network.delay, at: 1m}, {name: at, what: feed.outage, every: 30m, for: 30m}]\n"
-	p = planOf(t, "start: 2024-08-17T12:00:00Z\nduration: 5h\nvalidators: [{name: v0}]\n"+always+"phases: [{name: a, for: 4h}, {name: b, faults: off}]\n")
+	p := planOf(t, "start: 2024-08-17T12:00:00Z\nduration: 5h\nvalidators: [{name: v0}]\n"+always+"phases: [{name: a, for: 4h}, {name: b, faults: off}]\n")
 	if in, out := run(p); in == 0 || out != 0 {
 		t.Errorf("%d windows last in the phase with faults, %d after it", in, out)
 	}

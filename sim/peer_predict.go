@@ -197,7 +197,6 @@ func (a *duplicator) act(p *peer) time.Duration {
 type overspender struct {
 	deaf
 	times int
-	count int
 	extra map[wire.Conn]*Host
 }
 

@@ -33,7 +33,7 @@ type Plan struct {
 	Chosen []string
 
 	source *scenario.Scenario // as it was given
-	games  []market.File
+	games  *market.Games      // read from files; nil where the market is made up
 }
 
 // CheckCoefficient says what is wrong with a scoring coefficient of a scenario.
@@ -58,50 +58,51 @@ var ErrBenchmark = errors.New("the file has load and is a benchmark")
 // NewPlan makes a plan. games are files of matches; with none the market of the
 // scenario is made up. Problems are the files' own.
 func NewPlan(s *scenario.Scenario, games []market.File) (*Plan, []market.Problem, error) {
-	p := &Plan{Scenario: s, source: s, games: games}
 	if what := s.Load.What; what != "" && what != "sim" {
 		return nil, nil, fmt.Errorf("%w of %s", ErrBenchmark, what)
 	}
-	if err := p.schedule(games); err != nil || p.Market == nil {
-		if e, ok := err.(fileProblems); ok {
-			return nil, e, nil
+	var read *market.Games
+	if len(games) > 0 {
+		var problems []market.Problem
+		if read, problems = market.Read(games, market.FileOptions{}); len(problems) > 0 {
+			return nil, problems, nil
 		}
-		return nil, nil, err
+	}
+	p, err := plan(s, read)
+	return p, nil, err
+}
+
+func plan(s *scenario.Scenario, games *market.Games) (*Plan, error) {
+	p := &Plan{Scenario: s, source: s, games: games}
+	if err := p.schedule(); err != nil {
+		return nil, err
 	}
 	scheme, err := score.ByName(s.Scoring.Scheme)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	for _, c := range s.Scoring.Coefficients {
 		if err := scheme.Set(c.Name, c.Value); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
 	if err := scheme.Validate(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	p.Scheme = &scheme
 	if err := p.choose(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	p.Config = p.config()
-	return p, nil, nil
+	return p, nil
 }
 
-type fileProblems []market.Problem
-
-func (f fileProblems) Error() string { return fmt.Sprintf("%d problems in the files of games", len(f)) }
-
 // schedule builds the market and decides when the run begins and ends.
-func (p *Plan) schedule(games []market.File) error {
+func (p *Plan) schedule() error {
 	s := p.Scenario
-	if len(games) > 0 {
-		m, problems := market.FromFiles(games, s.Seed, market.FileOptions{})
-		if len(problems) > 0 {
-			return fileProblems(problems)
-		}
-		p.Market = m
-		p.Start, p.End = m.Span()
+	if p.games != nil {
+		p.Market = p.games.Market(s.Seed)
+		p.Start, p.End = p.Market.Span()
 		if !s.Start.IsZero() {
 			p.Start = s.Start
 		}
@@ -158,11 +159,7 @@ func (p *Plan) choose() error {
 func (p *Plan) Reseed(seed uint64) (*Plan, error) {
 	s := *p.source
 	s.Seed = seed
-	q, problems, err := NewPlan(&s, p.games)
-	if len(problems) > 0 { // the files were whole with the first seed
-		return nil, fileProblems(problems)
-	}
-	return q, err
+	return plan(&s, p.games)
 }
 
 // least stands for no time at all where a configuration's 0 means its default.

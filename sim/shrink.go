@@ -123,7 +123,7 @@ func (p *Plan) Shrink(o ShrinkOptions) (*Shrunk, error) {
 // shrinker holds the smallest scenario so far that fails as the first did.
 type shrinker struct {
 	o         ShrinkOptions
-	games     []market.File
+	games     *market.Games
 	want      Failure
 	draft     *scenario.Draft
 	file      []byte
@@ -186,8 +186,8 @@ func (s *shrinker) try(d *scenario.Draft) bool {
 		return false
 	}
 	s.tried[canonical] = true
-	p, bad, err := NewPlan(parsed, s.games)
-	if len(bad) > 0 || err != nil {
+	p, err := plan(parsed, s.games)
+	if err != nil {
 		return false
 	}
 	a, err := s.run(p)

@@ -13,7 +13,6 @@ import (
 type MemDisk struct {
 	mu          sync.Mutex
 	open        *Mem
-	version     uint32
 	states      []memState // states[0] is durable, the others a crash may take
 	checkpoints map[string]memState
 	// era begins anew whenever somebody else may hold the tree: what was made in
@@ -139,7 +138,6 @@ func (e *Mem) Apply(seq Seq, batches []*Batch, sync bool) error {
 			case delete:
 				s.root = s.root.without(key, m.era)
 			default:
-				// The batch is reused by its owner: keep a copy.
 				s.root = s.root.insert(newMemNode(key, row, m.era), m.era)
 			}
 			return nil

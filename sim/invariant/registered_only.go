@@ -25,15 +25,14 @@ func (r *registeredOnly) acknowledged(s *Set, at time.Time, v *validator, e *ent
 // slots is who holds what, as the chain shows it; it is looked at whenever
 // something is judged by it.
 type slots struct {
-	known  bool
-	digest uint64
-	meta   *chain.Metagraph
-	uids   map[chain.Hotkey]chain.UID
-	left   map[chain.Hotkey]time.Time // when one that held a slot was first seen without
-	came   map[chain.Hotkey]time.Time // when one was first seen that had held none
-	paid   map[chain.Hotkey]chain.Rao // of those, all they had earned then
-	moved  time.Time                  // when somebody came or went last; zero for never
-	order  []chain.Hotkey             // of left: map order must reach no report
+	known bool
+	meta  *chain.Metagraph
+	uids  map[chain.Hotkey]chain.UID
+	left  map[chain.Hotkey]time.Time // when one that held a slot was first seen without
+	came  map[chain.Hotkey]time.Time // when one was first seen that had held none
+	paid  map[chain.Hotkey]chain.Rao // of those, all they had earned then
+	moved time.Time                  // when somebody came or went last; zero for never
+	order []chain.Hotkey             // of left: map order must reach no report
 }
 
 // look brings the slots up to date.

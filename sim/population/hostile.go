@@ -87,14 +87,10 @@ type hedger struct {
 func (h *hedger) Wake(now time.Time, _ *model.Book) time.Time { return h.once.wake(now) }
 
 func (h *hedger) Picks(now time.Time, b *model.Book) []model.Pick {
-	if !h.once.due(now, b) {
-		return nil
-	}
-	days := matchDays(now, b.Games)
+	days := h.once.days(now, b)
 	if len(days) == 0 {
 		return nil
 	}
-	h.once.done(now)
 	stake := min(h.stake, b.Remaining) / bet.Cents(len(days))
 	var picks []model.Pick
 	for _, games := range days {

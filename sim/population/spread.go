@@ -55,6 +55,19 @@ func (o *onceADay) due(now time.Time, b *model.Book) bool {
 // done records that today's decision has been made.
 func (o *onceADay) done(now time.Time) { o.next = bet.DayOf(now) + 1 }
 
+// days are the match days within reach where today's decision is to be made now
+// and there is something to decide on; it is made then.
+func (o *onceADay) days(now time.Time, b *model.Book) [][]*bet.Game {
+	if !o.due(now, b) {
+		return nil
+	}
+	days := matchDays(now, b.Games)
+	if len(days) > 0 {
+		o.done(now)
+	}
+	return days
+}
+
 // wake is the next decision. One that is overdue, because there was no game to
 // decide on, waits for news.
 func (o *onceADay) wake(now time.Time) time.Time {
@@ -87,14 +100,10 @@ type spread struct {
 func (s *spread) Wake(now time.Time, _ *model.Book) time.Time { return s.once.wake(now) }
 
 func (s *spread) Picks(now time.Time, b *model.Book) []model.Pick {
-	if !s.once.due(now, b) {
-		return nil
-	}
-	days := matchDays(now, b.Games)
+	days := s.once.days(now, b)
 	if len(days) == 0 {
 		return nil
 	}
-	s.once.done(now)
 	wager := min(s.stake, b.Remaining) / bet.Cents(len(days))
 	if wager <= 0 {
 		return nil
