@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"reflect"
 	"slices"
+	"strings"
 	"text/tabwriter"
+	"time"
 )
 
 // Trial is what a comparison keeps of one run.
@@ -48,27 +51,30 @@ func TrialOf(r *Result) Trial {
 // topMiners is how many miners Trial.Top counts.
 const topMiners = 10
 
-// Comparison is two mechanisms, a and b, over the same seeds, games and miners.
+// Comparison is two mechanisms, a and b, over the same seeds, and the same games and
+// miners where Differs is empty.
 // Its JSON is held stable. Intervals are of 95 %, of the mean over seeds, by
 // Student's distribution; with one seed they are that seed's value.
 type Comparison struct {
-	A                Side             `json:"a"`
-	B                Side             `json:"b"`
+	A Side `json:"a"`
+	B Side `json:"b"`
+	// Differs says in what the scenarios differ that decides games and miners.
+	Differs          []string         `json:"differs"`
 	From             uint64           `json:"from"`
 	To               uint64           `json:"to"`
 	Seeds            int              `json:"seeds"`
 	Kinds            []KindComparison `json:"kinds"` // richest per miner under b first
 	SkillCorrelation Pair             `json:"skill_correlation"`
 	// Difference is of b's skill correlation from a's, paired over seeds.
-	Difference Interval          `json:"skill_correlation_difference"`
-	Gini       Pair              `json:"gini"`        // of miners' emission
-	HHI        Pair              `json:"hhi"`         // the sum of squared shares
-	Top        Pair              `json:"top_ten"`     // share of the ten best paid miners
-	Churn      Pair              `json:"tier_churn"`  // changes of tier over the run
-	Trust      []ValidatorPair   `json:"trust"`       // of each validator at the last epoch; lower for one that deviates
-	Exit       int               `json:"exit"`        // the worst of all runs
-	Failures   []ComparedFailure `json:"failures"`    // what runs failed by
-	PerMiner   string            `json:"emission_is"` // the unit of emission
+	Difference *Interval         `json:"skill_correlation_difference"` // null where no seed has both
+	Gini       Pair              `json:"gini"`                         // of miners' emission
+	HHI        Pair              `json:"hhi"`                          // the sum of squared shares
+	Top        Pair              `json:"top_ten"`                      // share of the ten best paid miners
+	Churn      Pair              `json:"tier_churn"`                   // changes of tier over the run
+	Trust      []ValidatorPair   `json:"trust"`                        // of each validator at the last epoch; lower for one that deviates
+	Exit       int               `json:"exit"`                         // the worst of all runs
+	Failures   []ComparedFailure `json:"failures"`                     // what runs failed by
+	PerMiner   string            `json:"emission_is"`                  // the unit of emission
 }
 
 // Side is one of the two.
@@ -79,10 +85,10 @@ type Side struct {
 	Replay   string `json:"replay"` // the command line of its first run
 }
 
-// Pair is a mean over seeds under each mechanism.
+// Pair is a mean over seeds under each mechanism; null where no seed measured it.
 type Pair struct {
-	A float64 `json:"a"`
-	B float64 `json:"b"`
+	A *float64 `json:"a"`
+	B *float64 `json:"b"`
 }
 
 // ValidatorPair is a Pair of one validator.
@@ -126,17 +132,17 @@ type Share struct {
 type KindComparison struct {
 	Kind   string `json:"kind"`
 	Miners int    `json:"miners"`
-	A      Share  `json:"a"`
-	B      Share  `json:"b"`
+	A      *Share `json:"a"` // null where it does not play
+	B      *Share `json:"b"`
 	// Difference of b's share from a's, paired over seeds: what the mechanism
-	// changes is often surer than either share.
-	Difference Interval `json:"difference"`
+	// changes is often surer than either share. Null where one side lacks the kind.
+	Difference *Interval `json:"difference"`
 }
 
 // Compare sets two mechanisms side by side. The trials come in the order of
 // their seeds, which are the same for both.
 func Compare(a, b Side, as, bs []Trial) *Comparison {
-	c := &Comparison{A: a, B: b, Seeds: min(len(as), len(bs)), Kinds: []KindComparison{}, Trust: []ValidatorPair{}, Failures: []ComparedFailure{}, PerMiner: "TAO"}
+	c := &Comparison{A: a, B: b, Seeds: min(len(as), len(bs)), Differs: []string{}, Kinds: []KindComparison{}, Trust: []ValidatorPair{}, Failures: []ComparedFailure{}, PerMiner: "TAO"}
 	if c.Seeds == 0 {
 		return c
 	}
@@ -146,28 +152,88 @@ func Compare(a, b Side, as, bs []Trial) *Comparison {
 		k := KindComparison{Kind: name, A: shareOf(as, name), B: shareOf(bs, name)}
 		k.Miners = max(kindOf(&as[0], name).Count, kindOf(&bs[0], name).Count)
 		of := func(t *Trial) float64 { return kindOf(t, name).Share }
-		k.Difference = paired(as, bs, of)
+		if k.A != nil && k.B != nil {
+			d := paired(as, bs, of)
+			k.Difference = &d
+		}
 		c.Kinds = append(c.Kinds, k)
 	}
-	slices.SortStableFunc(c.Kinds, func(x, y KindComparison) int { return cmp.Compare(y.B.Emission, x.B.Emission) })
-	value := func(metric string) func(*Trial) float64 {
-		return func(t *Trial) float64 { return t.values[metric] }
+	slices.SortStableFunc(c.Kinds, func(x, y KindComparison) int { return cmp.Compare(y.paid(), x.paid()) })
+	pair := func(metric string) Pair { return Pair{meanOf(as, metric), meanOf(bs, metric)} }
+	c.SkillCorrelation, c.Difference = pair("skill_correlation"), pairedMetric(as, bs, "skill_correlation")
+	c.Gini, c.HHI, c.Churn = pair("gini"), pair("hhi"), pair("tier_changes")
+	top := func(ts []Trial) *float64 {
+		m := intervalOf(list(ts, func(t *Trial) float64 { return t.Top })).Mean
+		return &m
 	}
-	pair := func(of func(*Trial) float64) Pair {
-		return Pair{intervalOf(list(as, of)).Mean, intervalOf(list(bs, of)).Mean}
-	}
-	c.SkillCorrelation, c.Difference = pair(value("skill_correlation")), paired(as, bs, value("skill_correlation"))
-	c.Gini, c.HHI, c.Churn = pair(value("gini")), pair(value("hhi")), pair(value("tier_changes"))
-	c.Top = pair(func(t *Trial) float64 { return t.Top })
+	c.Top = Pair{top(as), top(bs)}
 	for _, name := range sorted(bs[0].values) {
 		var v string
 		if _, err := fmt.Sscanf(name, "trust{validator:%s", &v); err == nil {
-			c.Trust = append(c.Trust, ValidatorPair{v[:len(v)-1], pair(value(name))})
+			c.Trust = append(c.Trust, ValidatorPair{v[:len(v)-1], pair(name)})
 		}
 	}
 	c.fail("a", as)
 	c.fail("b", bs)
 	return c
+}
+
+// meanOf is the mean of a metric over the trials that measured it; nil for none.
+func meanOf(trials []Trial, metric string) *float64 {
+	var xs []float64
+	for i := range trials {
+		if x, ok := trials[i].values[metric]; ok {
+			xs = append(xs, x)
+		}
+	}
+	if len(xs) == 0 {
+		return nil
+	}
+	mean := intervalOf(xs).Mean
+	return &mean
+}
+
+// pairedMetric is the difference of a metric over the seeds that measured it on
+// both sides; nil for none.
+func pairedMetric(as, bs []Trial, metric string) *Interval {
+	var d []float64
+	for i := range as {
+		a, okA := as[i].values[metric]
+		b, okB := bs[i].values[metric]
+		if okA && okB {
+			d = append(d, b-a)
+		}
+	}
+	if len(d) == 0 {
+		return nil
+	}
+	out := intervalOf(d)
+	return &out
+}
+
+// paid is what one miner of the kind earns under b, or under a where b lacks it.
+func (k *KindComparison) paid() float64 {
+	if k.B != nil {
+		return k.B.Emission
+	}
+	return k.A.Emission
+}
+
+// Differences says in what two plans differ that decides games and miners, so that
+// the mechanism is not all that is compared.
+func Differences(a, b *Plan) []string {
+	out := []string{}
+	x, y := a.Scenario, b.Scenario
+	if !a.Start.Equal(b.Start) || !a.End.Equal(b.End) {
+		out = append(out, fmt.Sprintf("time (a: %s to %s, b: %s to %s)", a.Start.Format(time.DateOnly), a.End.Format(time.DateOnly), b.Start.Format(time.DateOnly), b.End.Format(time.DateOnly)))
+	}
+	if !reflect.DeepEqual(x.Market, y.Market) {
+		out = append(out, fmt.Sprintf("market (a: %d games, b: %d)", len(a.Market.Fixtures()), len(b.Market.Fixtures())))
+	}
+	if !reflect.DeepEqual(x.Miners, y.Miners) {
+		out = append(out, fmt.Sprintf("miners (a: %d, b: %d)", len(a.Config.Miners), len(b.Config.Miners)))
+	}
+	return out
 }
 
 func (c *Comparison) fail(side string, trials []Trial) {
@@ -209,10 +275,14 @@ func perMiner(trials []Trial, name string) []float64 {
 	})
 }
 
-func shareOf(trials []Trial, name string) Share {
+// shareOf is nil where the kind plays in no trial.
+func shareOf(trials []Trial, name string) *Share {
+	if !slices.Contains(kindNames(trials), name) {
+		return nil
+	}
 	share := intervalOf(list(trials, func(t *Trial) float64 { return kindOf(t, name).Share }))
 	each := perMiner(trials, name)
-	return Share{
+	return &Share{
 		Share: share.Mean, Low: max(share.Low, 0), High: min(share.High, 1),
 		Emission:  intervalOf(each).Mean,
 		Random:    ratioOf(each, perMiner(trials, "random")),
@@ -297,25 +367,34 @@ func (c *Comparison) WriteJSON(w io.Writer) error {
 // Write prints the comparison for people.
 func (c *Comparison) Write(w io.Writer) error {
 	lines := &lineWriter{w: w}
-	fmt.Fprintf(lines, "a: %s, scheme %s (%s)\nb: %s, scheme %s (%s)\nseeds %d to %d, the same games and miners for both\n\n", c.A.Scenario, c.A.Scheme, c.A.File, c.B.Scenario, c.B.Scheme, c.B.File, c.From, c.To)
+	same := "the same games and miners for both"
+	if len(c.Differs) > 0 {
+		same = "and more than the mechanism differs: " + strings.Join(c.Differs, ", ")
+	}
+	fmt.Fprintf(lines, "a: %s, scheme %s (%s)\nb: %s, scheme %s (%s)\nseeds %d to %d, %s\n\n", c.A.Scenario, c.A.Scheme, c.A.File, c.B.Scenario, c.B.Scheme, c.B.File, c.From, c.To, same)
 	t := tabwriter.NewWriter(lines, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "kind\tminers\ta: share\t95 %\teach τ\t× random\t× favourite\tb: share\t95 %\teach τ\t× random\t× favourite\tb - a\t95 %\t")
 	for i := range c.Kinds {
 		k := &c.Kinds[i]
-		fmt.Fprintf(t, "%s\t%d\t%s%s%+.1f%%\t%+.1f to %+.1f\t\n", k.Kind, k.Miners, k.A.cells(), k.B.cells(), 100*k.Difference.Mean, 100*k.Difference.Low, 100*k.Difference.High)
+		fmt.Fprintf(t, "%s\t%d\t%s%s", k.Kind, k.Miners, k.A.cells(), k.B.cells())
+		if d := k.Difference; d != nil {
+			fmt.Fprintf(t, "%+.1f%%\t%+.1f to %+.1f\t\n", 100*d.Mean, 100*d.Low, 100*d.High)
+		} else {
+			fmt.Fprint(t, "-\t-\t\n")
+		}
 	}
 	t.Flush()
 	fmt.Fprintln(lines, "\nshare: of all miners' emission over the run, mean over seeds; each: one miner's, and what its hotkey may cost before it no longer pays; ×: by one random or favourite miner's")
 	fmt.Fprintln(lines)
 	t = tabwriter.NewWriter(lines, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "over all miners\ta\tb\t")
-	fmt.Fprintf(t, "rank correlation of emission with skill\t%.3f\t%.3f\t\n", c.SkillCorrelation.A, c.SkillCorrelation.B)
-	fmt.Fprintf(t, "Gini\t%.3f\t%.3f\t\n", c.Gini.A, c.Gini.B)
-	fmt.Fprintf(t, "Herfindahl\t%.3f\t%.3f\t\n", c.HHI.A, c.HHI.B)
-	fmt.Fprintf(t, "share of the best paid ten\t%.1f%%\t%.1f%%\t\n", 100*c.Top.A, 100*c.Top.B)
-	fmt.Fprintf(t, "changes of tier\t%.0f\t%.0f\t\n", c.Churn.A, c.Churn.B)
+	fmt.Fprintf(t, "rank correlation of emission with skill\t%s", c.SkillCorrelation.cells("%.3f", 1))
+	fmt.Fprintf(t, "Gini\t%s", c.Gini.cells("%.3f", 1))
+	fmt.Fprintf(t, "Herfindahl\t%s", c.HHI.cells("%.3f", 1))
+	fmt.Fprintf(t, "share of the best paid ten\t%s", c.Top.cells("%.1f%%", 100))
+	fmt.Fprintf(t, "changes of tier\t%s", c.Churn.cells("%.0f", 1))
 	for _, v := range c.Trust {
-		fmt.Fprintf(t, "trust in %s\t%.3f\t%.3f\t\n", v.Validator, v.A, v.B)
+		fmt.Fprintf(t, "trust in %s\t%s", v.Validator, v.cells("%.3f", 1))
 	}
 	t.Flush()
 	for _, f := range c.Failures {
@@ -327,8 +406,22 @@ func (c *Comparison) Write(w io.Writer) error {
 	return lines.err
 }
 
-// cells are the five columns of one side.
+// cells are the two columns of a pair; what was not measured is a dash.
+func (p *Pair) cells(format string, times float64) string {
+	cell := func(x *float64) string {
+		if x == nil {
+			return "-"
+		}
+		return fmt.Sprintf(format, times**x)
+	}
+	return cell(p.A) + "\t" + cell(p.B) + "\t\n"
+}
+
+// cells are the five columns of one side, dashes where the kind does not play.
 func (s *Share) cells() string {
+	if s == nil {
+		return "-\t-\t-\t-\t-\t"
+	}
 	times := func(i *Interval) string {
 		if i == nil {
 			return "-"

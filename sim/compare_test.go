@@ -2,7 +2,9 @@ package sim
 
 import (
 	"bytes"
+	"errors"
 	"math"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -23,6 +25,8 @@ func trial(seed uint64, correlation float64, skilled, random, idle float64) Tria
 
 var nearly = cmpopts.EquateApprox(1e-9, 1e-9)
 
+func both(a, b float64) Pair { return Pair{&a, &b} }
+
 // TestCompare on figures that can be checked by hand.
 func TestCompare(t *testing.T) {
 	as := []Trial{trial(3, 0.1, 60, 40, 0), trial(4, 0.3, 40, 60, 0)}
@@ -32,10 +36,10 @@ func TestCompare(t *testing.T) {
 	if c.From != 3 || c.To != 4 || c.Seeds != 2 || c.Exit != ExitThreshold || len(c.Failures) != 1 || c.Failures[0].Side != "b" || c.Failures[0].Seed != 4 {
 		t.Errorf("%+v", c)
 	}
-	if d := cmp.Diff(Pair{0.2, 0.7}, c.SkillCorrelation, nearly); d != "" {
+	if d := cmp.Diff(both(0.2, 0.7), c.SkillCorrelation, nearly); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff([]ValidatorPair{{"liar", Pair{0.2, 0.7}}, {"v0", Pair{1, 1}}}, c.Trust, nearly); d != "" {
+	if d := cmp.Diff([]ValidatorPair{{"liar", both(0.2, 0.7)}, {"v0", both(1, 1)}}, c.Trust, nearly); d != "" {
 		t.Error(d)
 	}
 	var kinds []string
@@ -47,10 +51,10 @@ func TestCompare(t *testing.T) {
 	}
 	k := c.Kinds[0]
 	// Two shares, 0.6 and 0.4: standard error 0.1, half an interval 12.706 of it.
-	if d := cmp.Diff(Share{Share: 0.5, Low: 0, High: 1, Emission: 25, Random: k.A.Random}, k.A, nearly); d != "" {
+	if d := cmp.Diff(Share{Share: 0.5, Low: 0, High: 1, Emission: 25, Random: k.A.Random}, *k.A, nearly); d != "" {
 		t.Error(d)
 	}
-	if d := cmp.Diff(Share{Share: 0.85, Low: 0.85 - 12.706*0.05, High: 1, Emission: 42.5, Random: k.B.Random}, k.B, nearly); d != "" {
+	if d := cmp.Diff(Share{Share: 0.85, Low: 0.85 - 12.706*0.05, High: 1, Emission: 42.5, Random: k.B.Random}, *k.B, nearly); d != "" {
 		t.Error(d)
 	}
 	// One skilled miner by one random one: means 42.5 by 15. Residuals 40 - 2.83·20
@@ -62,7 +66,7 @@ func TestCompare(t *testing.T) {
 		t.Errorf("%+v", c.Kinds[2])
 	}
 	// Of the same seeds: 0.2 and 0.5.
-	if d := cmp.Diff(Interval{0.35, 0.35 - 12.706*0.15, 0.35 + 12.706*0.15}, k.Difference, nearly); d != "" {
+	if d := cmp.Diff(Interval{0.35, 0.35 - 12.706*0.15, 0.35 + 12.706*0.15}, *k.Difference, nearly); d != "" {
 		t.Error(d)
 	}
 	var text, data bytes.Buffer
@@ -71,6 +75,30 @@ func TestCompare(t *testing.T) {
 	}
 	if err := c.WriteJSON(&data); err != nil || !strings.Contains(data.String(), `"to_favourite": null`) {
 		t.Error(err, data.String())
+	}
+}
+
+// TestCompareSaysWhatIsNotThere: what was not measured, and who does not play, is
+// not a zero; what differs besides the mechanism is said.
+func TestCompareSaysWhatIsNotThere(t *testing.T) {
+	a, b := trial(1, 0, 60, 40, 0), trial(1, 0.5, 60, 40, 0)
+	delete(a.values, "skill_correlation")
+	b.Kinds = b.Kinds[:2]
+	c := Compare(Side{}, Side{}, []Trial{a}, []Trial{b})
+	c.Differs = []string{"miners (a: 4, b: 3)"}
+	idle := c.Kinds[2]
+	if c.SkillCorrelation.A != nil || c.SkillCorrelation.B == nil || c.Difference != nil || idle.A == nil || idle.B != nil || idle.Difference != nil {
+		t.Errorf("%+v %+v", c, idle)
+	}
+	var text, data bytes.Buffer
+	if err := errors.Join(c.Write(&text), c.WriteJSON(&data)); err != nil {
+		t.Fatal(err)
+	}
+	if out := text.String(); strings.Contains(out, "the same games") || !strings.Contains(out, "differs: miners (a: 4, b: 3)") || !regexp.MustCompile(`with skill +- +0\.500`).MatchString(out) {
+		t.Error(out)
+	}
+	if !strings.Contains(data.String(), `"skill_correlation_difference": null`) {
+		t.Error(data.String())
 	}
 }
 

@@ -82,6 +82,7 @@ func compare(c *cli.Context) error {
 		}
 	}
 	result := sim.Compare(about[0], about[1], trials[0], trials[1])
+	result.Differs = sim.Differences(sides[0].plan, sides[1].plan)
 	printed := result.Write(c.App.Writer)
 	if data != nil {
 		if err := result.WriteJSON(data); err != nil {

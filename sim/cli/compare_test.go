@@ -37,12 +37,19 @@ func TestCompare(t *testing.T) {
 		t.Errorf("%+v\n%s", same, stdout)
 	}
 	for _, k := range same.Kinds {
-		if d := gocmp.Diff(k.A, k.B); d != "" || k.Difference != (sim.Interval{}) {
+		if d := gocmp.Diff(k.A, k.B); d != "" || *k.Difference != (sim.Interval{}) {
 			t.Errorf("%s: %s %+v", k.Kind, d, k.Difference)
 		}
 	}
 	if same.A.Replay != same.B.Replay || !strings.Contains(same.A.Replay, "--seed 1") {
 		t.Errorf("again: %q and %q", same.A.Replay, same.B.Replay)
+	}
+	if !strings.Contains(stdout, "the same games and miners for both") {
+		t.Error(stdout)
+	}
+	_, stdout = read("--seeds", "1", "--set-a", "miners.random.count=1")
+	if strings.Contains(stdout, "the same games") || !strings.Contains(stdout, "differs: miners (a: ") {
+		t.Error(stdout)
 	}
 	other, _ := read("--seeds", "5..5", "--set", "miners.random.count=1", "--set-a", "chain.emission_per_block=2", "--set-b", "scoring.scheme=robust")
 	a, b := other.Kinds[0].A, other.Kinds[0].B
