@@ -24,6 +24,8 @@ type Host struct {
 	Restarts int
 	// Downs says why the node went down by itself, each time.
 	Downs []string
+	fell  time.Time     // when it last went down by itself, or did not open
+	wait  time.Duration // until it is started again after that
 	// Unopened counts how often its store did not open (Config.FileSystem).
 	Unopened int
 
@@ -98,7 +100,7 @@ func (h *Host) start() {
 		h.Unopened++
 		w.trace("host", "store_unopened", map[string]any{"node": h.Name, "err": err.Error()})
 		h.disk.engine = nil
-		w.Sched.After(w.cfg.RestartAfter, sched.Func(h.start))
+		w.Sched.After(h.restartAfter(), sched.Func(h.start))
 		return
 	}
 	if h.incarnation > 0 && h.IsValidator() && w.OnOpened != nil {
@@ -237,9 +239,31 @@ func (h *Host) wentDown(l *sched.Loop, err error) {
 	// Not inside its own handler: the loop ends with this event.
 	h.world.Sched.After(0, sched.Func(func() {
 		if h.Loop == l {
-			h.CrashFor(0, h.world.cfg.RestartAfter)
+			h.CrashFor(0, h.restartAfter())
 		}
 	}))
+}
+
+const (
+	// longestRestart is the longest wait of a supervisor before it starts a node
+	// again that keeps going down.
+	longestRestart = time.Minute
+	// restartPeace is how long a node must have been well for the next wait to be the
+	// shortest again.
+	restartPeace = 10 * time.Minute
+)
+
+// restartAfter is how long the supervisor waits now that the node went down by
+// itself: twice as long as the last time, where that was not long ago.
+func (h *Host) restartAfter() time.Duration {
+	now, first := h.world.now(), h.world.cfg.RestartAfter
+	if h.fell.IsZero() || now.Sub(h.fell) > restartPeace {
+		h.wait = first
+	} else {
+		h.wait = max(min(2*h.wait, longestRestart), first)
+	}
+	h.fell = now
+	return h.wait
 }
 
 // Stats of the running node.

@@ -2,11 +2,13 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/ledger"
+	"bettensor/sim/market"
 	"bettensor/store"
 )
 
@@ -22,12 +24,13 @@ type LivenessCheck struct {
 
 // livenessDocs are the checks, in the order of reports.
 var livenessDocs = []struct{ name, doc string }{
+	{"nodes-up", "Every honest node that holds a slot runs, and has not gone down by itself in the phase's last two minutes."},
 	{"sessions-back", "Every miner that runs and holds a slot has a connection that stands to every validator that runs."},
 	{"predictions-answered", "Every prediction that a miner made half an hour ago or earlier, on a game that has not begun, is confirmed or refused by every validator."},
 	{"books-equal", "What a miner holds as confirmed a validator holds as accepted, with the same wager and outcome, at the same odds or the shorter ones that were offered."},
 	{"settlement-done", "No prediction is open whose result has been known for as long as a validator takes to hear of it and settle."},
 	{"scoring-up-to-date", "A validator that has settled predictions has scored yesterday or today."},
-	{"weights-fresh", "The weights of a validator that has scored are on the chain, and were renewed within its longest age and two tempos."},
+	{"weights-fresh", "The weights of a validator that has scored are on the chain, and were renewed within its longest age, two tempos and the rate limit. One who may set weights has set some once games have had results for four tempos: none at all is a failure."},
 }
 
 // LivenessNames are the names of the checks, in the order of reports.
@@ -47,17 +50,26 @@ const answerWithin = 30 * time.Minute
 type settling struct {
 	w      *World
 	p      *Plan
+	began  time.Time // of the phase
 	at     time.Time
 	checks []LivenessCheck
 }
 
 // settles looks at what a healing phase must have brought to rest.
-func (r *recorder) settles(phase string) {
-	s := &settling{w: r.w, p: r.p, at: r.w.now()}
+func (r *recorder) settles(phase string, began time.Time) {
+	s := &settling{w: r.w, p: r.p, began: began, at: r.w.now()}
 	for _, d := range livenessDocs {
 		s.checks = append(s.checks, LivenessCheck{Name: d.name, Phase: phase})
 	}
 	meta := r.w.Chain.Metagraph(s.at)
+	for _, h := range r.w.Hosts {
+		if _, holds := meta.UIDOf(h.Hotkey); holds && !h.hostile() {
+			s.up(h)
+			if h.IsValidator() {
+				s.voted(h, meta)
+			}
+		}
+	}
 	for _, v := range r.w.Hosts {
 		if !v.IsValidator() || v.hostile() || !v.Up() {
 			continue
@@ -97,10 +109,52 @@ func (s *settling) check(name string, ok bool, format string, args ...any) {
 	}
 }
 
+// restless is how lately a node that goes down again and again has done so at the
+// latest: the longest wait before it is started, and as long until it falls.
+const restless = 2 * longestRestart
+
+// up looks at whether a node runs, and stays up.
+func (s *settling) up(h *Host) {
+	since := s.at.Add(-restless)
+	if since.Before(s.began) {
+		since = s.began
+	}
+	switch {
+	case h.Up() && !h.fell.After(since):
+		s.check("nodes-up", true, "")
+	case len(h.Downs) > 0 && h.fell.After(since):
+		s.check("nodes-up", false, "%s goes down by itself, %d times, last %s: %s", h.Name, len(h.Downs), h.fell.Format(time.RFC3339), h.Downs[len(h.Downs)-1])
+	default:
+		s.check("nodes-up", false, "%s is down", h.Name)
+	}
+}
+
+// voteTempos is within how many tempos of the first result a validator has set its
+// first weights: two to settle, score and be let in, and as many for a refusal.
+const voteTempos = 4
+
+// voted looks at whether a validator has ever set weights, where it should have:
+// whatever kept it from scoring, the scenario gave it games to score.
+func (s *settling) voted(v *Host, meta *chain.Metagraph) {
+	uid, _ := meta.UIDOf(v.Hotkey)
+	own := &meta.Neurons[uid]
+	due := s.at.Add(-s.heard() - voteTempos*time.Duration(meta.Params.Tempo)*s.p.Scenario.Chain.BlockTime)
+	resulted := slices.ContainsFunc(s.p.Market.Fixtures(), func(f market.Fixture) bool {
+		g, ok := s.p.Market.Game(f.ID, due)
+		return ok && g.Resulted()
+	})
+	if own.Permit && resulted && own.LastUpdate <= own.RegisteredAt {
+		s.check("weights-fresh", false, "%s has never set weights, and games have had results since %s or earlier", v.Name, due.Format(time.RFC3339))
+	}
+}
+
+// heard is how long a validator may take to hear of a result and settle by it.
+func (s *settling) heard() time.Duration { return 3*s.p.Scenario.Node.FeedPoll + time.Hour }
+
 // validator looks at what a validator must have done by itself.
 func (s *settling) validator(v *Host, meta *chain.Metagraph, snap store.Snapshot) error {
 	n := s.p.Scenario.Node
-	heard := s.at.Add(-3*n.FeedPoll - time.Hour)
+	heard := s.at.Add(-s.heard())
 	settled := false
 	err := ledger.Predictions.Scan(snap, nil, nil, func(_ ledger.PredictionKey, p *ledger.Prediction) error {
 		settled = settled || p.State == bet.Won || p.State == bet.Lost

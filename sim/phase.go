@@ -67,14 +67,17 @@ next:
 // deadline is when everything must have settled.
 type deadline struct {
 	phase string
+	began time.Time // the phase
 	at    time.Time
 }
 
-// deadlines are those of the scenario's phases, in order.
+// deadlines are those of the scenario's phases, in order. Clocks that are ahead when
+// the phase begins are given the time it takes to slow down to the right one.
 func (p *Plan) deadlines() (out []deadline) {
+	late := slowing(p.Scenario.Faults, p.End.Sub(p.Start))
 	for i, s := range spans(p.Scenario.Phases, p.End.Sub(p.Start)) {
 		if ph := &p.Scenario.Phases[i]; ph.SettleWithin > 0 {
-			out = append(out, deadline{ph.Name, p.Start.Add(min(s.From+ph.SettleWithin, s.To))})
+			out = append(out, deadline{ph.Name, p.Start.Add(s.From), p.Start.Add(min(s.From+ph.SettleWithin+late, s.To))})
 		}
 	}
 	return out

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"math"
 	"time"
 
 	"bettensor/node/bet"
@@ -28,7 +27,7 @@ func (r *recorder) facts() invariant.Facts {
 			return g.ResultAt, ok && g.Status == bet.Finished
 		},
 		Told:      w.told,
-		ClockSkew: r.skewed(),
+		ClockSkew: w.clockSkew(r.p.Scenario.Faults, r.p.End.Sub(r.p.Start)),
 		Disk:      w.diskOf,
 		Metagraph: func() *chain.Metagraph { return w.Chain.Metagraph(w.now()) },
 		Earned:    func(h chain.Hotkey) chain.Rao { return w.Chain.Earned(h).Total() },
@@ -43,20 +42,6 @@ func (r *recorder) facts() invariant.Facts {
 func (r *recorder) troubled() (d time.Duration) {
 	for i := range r.p.Scenario.Faults {
 		d += lasting(&r.p.Scenario.Faults[i], r.p.End.Sub(r.p.Start))
-	}
-	return d
-}
-
-// skewed is how far the faults of the scenario may set a node's clock off, all
-// together.
-func (r *recorder) skewed() (d time.Duration) {
-	for i := range r.p.Scenario.Faults {
-		switch f := &r.p.Scenario.Faults[i]; f.What {
-		case "clock.skew", "clock.jump":
-			d += f.Params.Ahead.Abs()
-		case "clock.drift":
-			d += time.Duration(math.Abs(f.Params.PPM) / 1e6 * float64(lasting(f, r.p.End.Sub(r.p.Start))))
-		}
 	}
 	return d
 }

@@ -47,7 +47,8 @@ type Config struct {
 	Miners     []MinerSpec
 	// Quiet are times in which no fault begins or lasts, in order.
 	Quiet []Span
-	// RestartAfter is how long a node that went down by itself stays away.
+	// RestartAfter is how long a node that went down by itself stays away; twice as
+	// long each time it does so again, up to a minute, as a supervisor has it.
 	// Default 2 s.
 	RestartAfter time.Duration
 	// SliceCost is the virtual time of one slice of long work; default 0.
