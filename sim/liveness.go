@@ -138,10 +138,12 @@ const voteTempos = 4
 func (s *settling) voted(v *Host, meta *chain.Metagraph) {
 	uid, _ := meta.UIDOf(v.Hotkey)
 	own := &meta.Neurons[uid]
-	due := s.at.Add(-s.heard() - voteTempos*time.Duration(meta.Params.Tempo)*s.p.Scenario.Chain.BlockTime)
+	n := s.p.Scenario.Node
+	blocks := voteTempos*time.Duration(meta.Params.Tempo) + time.Duration(meta.Params.WeightsRateLimit)
+	due := s.at.Add(-n.FeedPoll - n.SettleDelay - blocks*s.p.Scenario.Chain.BlockTime)
 	resulted := slices.ContainsFunc(s.p.Market.Fixtures(), func(f market.Fixture) bool {
 		g, ok := s.p.Market.Game(f.ID, due)
-		return ok && g.Resulted()
+		return ok && g.Resulted() && g.Start.After(s.p.Start.Add(answerWithin)) // bets on it could be placed
 	})
 	if own.Permit && resulted && own.LastUpdate <= own.RegisteredAt {
 		s.check("weights-fresh", false, "%s has never set weights, and games have had results since %s or earlier", v.Name, due.Format(time.RFC3339))

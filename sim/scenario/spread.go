@@ -69,14 +69,14 @@ func parseSpread(text string, f field, block time.Duration) (spread, error) {
 		}
 		*[]*float64{&s.low, &s.high}[i] = x
 	}
-	if s.low > s.high || s.low < 0 && two {
+	if s.low > s.high {
 		return s, errForm
 	}
 	return s, nil
 }
 
-// draw is a value of the range in the file's form. Numbers are log-uniform, from 0 on uniform;
-// it draws once from rng, whatever the range is.
+// draw is a value of the range in the file's form. Numbers are log-uniform, and uniform
+// where the range begins at 0 or below; it draws once from rng, whatever the range is.
 func (s *spread) draw(rng *rand.Rand) string {
 	u := rng.Float64()
 	if s.words != nil {
@@ -90,7 +90,7 @@ func (s *spread) draw(rng *rand.Rand) string {
 	switch {
 	case s.typ == durationType:
 		d := time.Duration(x)
-		if s.low < s.high && d > time.Millisecond {
+		if s.low < s.high && d.Abs() > time.Millisecond {
 			d = max(d.Truncate(time.Millisecond), time.Duration(s.low)) // for people to read
 		}
 		v.SetInt(int64(d))

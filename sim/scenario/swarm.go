@@ -24,7 +24,7 @@ type Swarm struct {
 
 // SwarmFault is a fault with ranges in place of values. A range is written LOW..HIGH
 // and drawn from log-uniformly, so that small values are tried as often as large
-// ones; a single value is taken as it is.
+// ones, and uniformly where it begins at 0 or below; a single value is taken as it is.
 type SwarmFault struct {
 	// Name of the fault.
 	Name string `key:"name" form:"name" need:"yes"`

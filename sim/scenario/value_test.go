@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"math"
+	"math/rand/v2"
 	"reflect"
 	"testing"
 	"time"
@@ -211,5 +212,27 @@ func TestSchema(t *testing.T) {
 		if !used {
 			t.Errorf("no kind of fault takes %s", key)
 		}
+	}
+}
+
+// TestSpreadAcrossZero: a range that begins below 0 is drawn from uniformly, on both
+// sides.
+func TestSpreadAcrossZero(t *testing.T) {
+	s, err := parseSpread("-1h..1h", field{typ: durationType, bounds: "-1d..1d"}, time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rng, behind := rand.New(rand.NewPCG(1, 2)), 0
+	for range 1000 {
+		d, err := time.ParseDuration(s.draw(rng))
+		if err != nil || d.Abs() > time.Hour {
+			t.Fatalf("%s, %v", d, err)
+		}
+		if d < 0 {
+			behind++
+		}
+	}
+	if behind < 400 || behind > 600 {
+		t.Errorf("%d of 1000 below 0", behind)
 	}
 }
