@@ -61,7 +61,7 @@ type Progress struct {
 const progressSteps = 500
 
 // Run builds a world of the plan and turns it to its end.
-func (p *Plan) Run(o RunOptions) (*Result, error) {
+func (p *Plan) Run(o RunOptions) (res *Result, err error) {
 	w, err := p.NewWorld()
 	if err != nil {
 		return nil, err
@@ -74,6 +74,15 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 	if o.Trace != nil {
 		trace = NewTrace(o.Trace, w)
 		trace.head(p, &o)
+		defer func() {
+			if res == nil { // what it holds so far is worth keeping
+				why := "the simulator panicked"
+				if err != nil {
+					why = err.Error()
+				}
+				trace.Cut(why) // whose error is the lesser news
+			}
+		}()
 	}
 	r := &recorder{w: w, p: p, miners: map[chain.Hotkey]*tally{}, settled: map[uint64]outcome{}, properties: map[string]uint64{},
 		measured: newMeasured(len(w.cfg.Validators))}
@@ -137,34 +146,34 @@ turning:
 	} else {
 		r.audit(true)
 	}
-	res := r.result()
-	if res.Thresholds, res.Expect, err = r.judge(); err != nil {
+	result := r.result()
+	if result.Thresholds, result.Expect, err = r.judge(); err != nil {
 		return nil, err
 	}
 	if stopped {
-		if res.Stopped = crossed; crossed == "" {
-			res.Stopped = end.why()
+		if result.Stopped = crossed; crossed == "" {
+			result.Stopped = end.why()
 		}
-		res.End = w.now()
-		res.VirtualSeconds = res.End.Sub(res.Start).Seconds()
+		result.End = w.now()
+		result.VirtualSeconds = result.End.Sub(result.Start).Seconds()
 	}
-	res.Last = last.lines()
-	res.Series = course.finish()
+	result.Last = last.lines()
+	result.Series = course.finish()
 	if o.Done != nil {
 		if err := o.Done(w); err != nil {
 			return nil, err
 		}
 	}
 	if took := wallOf(o.Wall) - began; took > 0 {
-		res.WallSeconds = took.Seconds()
-		res.EventsPerSecond = float64(res.Events) / took.Seconds()
+		result.WallSeconds = took.Seconds()
+		result.EventsPerSecond = float64(result.Events) / took.Seconds()
 	}
 	if trace != nil {
-		if err := trace.Close(w); err != nil {
+		if err := trace.Close(result.Stopped); err != nil {
 			return nil, err
 		}
 	}
-	return res, nil
+	return result, nil
 }
 
 func wallOf(clock func() time.Time) time.Duration {

@@ -131,7 +131,7 @@ func (l *loaded) action(c *cli.Context) error {
 		bar.clear()
 	}
 	if err != nil {
-		return err
+		return outputs.keep(opt.Trace, err)
 	}
 	took := time.Since(began)
 	if opt.Until.Nth > 0 && res.Stopped == "" {
@@ -317,6 +317,9 @@ func (l *loaded) twice(ctx context.Context, opt sim.RunOptions, out io.Writer) (
 		})
 	}
 	differ, err := sim.Diff(pipes[0], pipes[1], explainLines)
+	if differ != nil && differ.Line == 0 { // a run that came to no end: its error says why
+		differ = nil
+	}
 	if differ != nil || err != nil {
 		cancel()
 	}
