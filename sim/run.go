@@ -37,6 +37,9 @@ type RunOptions struct {
 	// FailFast ends the run at the first violation of an invariant. Like every run
 	// that is stopped, it is not audited at its end.
 	FailFast bool
+	// Limit ends the run as a failure after so many events, the world's own among
+	// them; 0 is no limit. Like every run that is stopped, it is not audited.
+	Limit uint64
 	// Until ends the run at a moment; the zero Moment lets it go on to its end.
 	Until Moment
 	// Last is how many of the last lines of the trace the result keeps, for people.
@@ -107,14 +110,14 @@ turning:
 			day, due := nextDay.Start(), len(deadlines) > 0 && !deadlines[0].at.After(until)
 			switch {
 			case due && !deadlines[0].at.After(day):
-				if end.turn(w, deadlines[0].at) {
+				if end.turn(deadlines[0].at) {
 					break turning
 				}
 				r.settles(deadlines[0].phase, deadlines[0].began)
 				deadlines = deadlines[1:]
 				continue
 			case !day.After(until):
-				if end.turn(w, day) {
+				if end.turn(day) {
 					break turning
 				}
 				r.audit(false)
@@ -123,7 +126,7 @@ turning:
 			}
 			break
 		}
-		if end.turn(w, until) {
+		if end.turn(until) {
 			break
 		}
 		course.step(i)
@@ -158,6 +161,10 @@ turning:
 		result.VirtualSeconds = result.End.Sub(result.Start).Seconds()
 	}
 	result.Last = last.lines()
+	if end.limited() {
+		result.Unended = end.runaway.text(p.Start, p.End)
+		result.Last = end.runaway.last.lines()
+	}
 	result.Series = course.finish()
 	if o.Done != nil {
 		if err := o.Done(w); err != nil {

@@ -118,7 +118,8 @@ func TestFailureAndItsExplanationAgree(t *testing.T) {
 
 // TestTraces: a trace is made again from its first line; where it was changed the
 // first difference is named, by replay and by diff; a replay stops where it is told.
-// A trace that is not whole is told from one that is.
+// A trace that is not whole is told from one that is, and a run that does not end
+// fails.
 func TestTraces(t *testing.T) {
 	dir := folder(t, map[string]string{"small.yaml": small})
 	file, trace, other := filepath.Join(dir, "small.yaml"), filepath.Join(dir, "a"), filepath.Join(dir, "b")
@@ -171,6 +172,11 @@ func TestTraces(t *testing.T) {
 		{[]string{"diff", trace, trace}, 0, "the traces are the same"},
 		{[]string{"diff", trace, other}, sim.ExitDivergence, `name: "games_updated", "games_outdated"`},
 		{[]string{"diff", trace}, exitBad, "expected two traces"},
+		{[]string{"run", file, "--limit-events", "500"}, sim.ExitLiveness, "--seed 1 --limit-events 500\n"},
+		{[]string{"run", file, "--limit-events", "500", "--until", "weights_set#9"}, sim.ExitLiveness, "FAILED limit events\n"},
+		{[]string{"sweep", file, "--seeds", "2", "--limit-events", "500"}, sim.ExitLiveness, "FAILED limit events: 2 seeds, exit 3\n"},
+		{[]string{"ci", dir, "--limit-events", "500"}, sim.ExitLiveness, "limit events: not at its end after 500 events"},
+		{[]string{"run", file, "--quiet", "--limit-events", "0"}, 0, "0 violations"},
 	} {
 		if said, code := here(t, t.Context(), append([]string{"sim"}, c.args...)...); code != c.exit || !strings.Contains(said, c.want) {
 			t.Errorf("%v: exit code %d, want %d\n%s", c.args, code, c.exit, said)

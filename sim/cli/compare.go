@@ -21,6 +21,7 @@ func compareCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "set-a", Usage: "set a key of the first scenario only (repeatable)"},
 			&cli.StringSliceFlag{Name: "set-b", Usage: "set a key of the second scenario only, as in `scoring.scheme=robust` (repeatable)"},
 			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "runs at a time"},
+			limitFlag(),
 			&cli.StringFlag{Name: "json", Usage: "write the comparison as data to `FILE`"},
 			&cli.StringFlag{Name: "report", Usage: "write a page of it, HTML that needs nothing else, to `FILE`"},
 			&cli.BoolFlag{Name: "quiet", Usage: "no progress"},

@@ -35,6 +35,7 @@ func sweepCommand() *cli.Command {
 			&cli.StringFlag{Name: "seeds", Value: "1..10", Usage: "`A..B`, both included, or N for 1..N"},
 			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "runs at a time"},
 			plantFlag(),
+			limitFlag(),
 			&cli.BoolFlag{Name: "stop-on-failure", Usage: "end at the first seed that fails"},
 			&cli.StringFlag{Name: "against", Value: "random", Usage: "the `KIND` that others are compared with"},
 			&cli.StringFlag{Name: "json", Usage: "write all of it as data to `FILE`"},
