@@ -181,6 +181,7 @@ func (h *Host) tell(m gamesSource, g bet.Game, dated, at, now time.Time) []bet.G
 	if dated.After(g.Updated) {
 		g.Updated = dated
 	}
+	teamA, teamB := g.TeamA, g.TeamB
 	if h.distort(&g) {
 		lied = true
 	}
@@ -193,6 +194,9 @@ func (h *Host) tell(m gamesSource, g bet.Game, dated, at, now time.Time) []bet.G
 	}
 	twin := g
 	twin.ID = twinOf(g.ID)
+	if _, ok := l.opened[twin.ID]; !ok { // names change, they are not wrong from the first
+		l.opened[twin.ID], twin.TeamA, twin.TeamB = now, teamA, teamB
+	}
 	l.note(twin, true, now)
 	return []bet.Game{g, twin}
 }

@@ -37,9 +37,6 @@ type RunOptions struct {
 	// FailFast ends the run at the first violation of an invariant. Like every run
 	// that is stopped, it is not audited at its end.
 	FailFast bool
-	// Limit ends the run as a failure after so many events, the world's own among
-	// them; 0 is no limit. Like every run that is stopped, it is not audited.
-	Limit uint64
 	// Until ends the run at a moment; the zero Moment lets it go on to its end.
 	Until Moment
 	// Last is how many of the last lines of the trace the result keeps, for people.
@@ -64,7 +61,7 @@ type Progress struct {
 const progressSteps = 500
 
 // Run builds a world of the plan and turns it to its end.
-func (p *Plan) Run(o RunOptions) (res *Result, err error) {
+func (p *Plan) Run(o RunOptions) (*Result, error) {
 	w, err := p.NewWorld()
 	if err != nil {
 		return nil, err
@@ -77,15 +74,6 @@ func (p *Plan) Run(o RunOptions) (res *Result, err error) {
 	if o.Trace != nil {
 		trace = NewTrace(o.Trace, w)
 		trace.head(p, &o)
-		defer func() {
-			if res == nil { // what it holds so far is worth keeping
-				why := "the simulator panicked"
-				if err != nil {
-					why = err.Error()
-				}
-				trace.Cut(why) // whose error is the lesser news
-			}
-		}()
 	}
 	r := &recorder{w: w, p: p, miners: map[chain.Hotkey]*tally{}, settled: map[uint64]outcome{}, properties: map[string]uint64{},
 		measured: newMeasured(len(w.cfg.Validators))}
@@ -110,14 +98,14 @@ turning:
 			day, due := nextDay.Start(), len(deadlines) > 0 && !deadlines[0].at.After(until)
 			switch {
 			case due && !deadlines[0].at.After(day):
-				if end.turn(deadlines[0].at) {
+				if end.turn(w, deadlines[0].at) {
 					break turning
 				}
 				r.settles(deadlines[0].phase, deadlines[0].began)
 				deadlines = deadlines[1:]
 				continue
 			case !day.After(until):
-				if end.turn(day) {
+				if end.turn(w, day) {
 					break turning
 				}
 				r.audit(false)
@@ -126,7 +114,7 @@ turning:
 			}
 			break
 		}
-		if end.turn(until) {
+		if end.turn(w, until) {
 			break
 		}
 		course.step(i)
@@ -149,38 +137,34 @@ turning:
 	} else {
 		r.audit(true)
 	}
-	result := r.result()
-	if result.Thresholds, result.Expect, err = r.judge(); err != nil {
+	res := r.result()
+	if res.Thresholds, res.Expect, err = r.judge(); err != nil {
 		return nil, err
 	}
 	if stopped {
-		if result.Stopped = crossed; crossed == "" {
-			result.Stopped = end.why()
+		if res.Stopped = crossed; crossed == "" {
+			res.Stopped = end.why()
 		}
-		result.End = w.now()
-		result.VirtualSeconds = result.End.Sub(result.Start).Seconds()
+		res.End = w.now()
+		res.VirtualSeconds = res.End.Sub(res.Start).Seconds()
 	}
-	result.Last = last.lines()
-	if end.limited() {
-		result.Unended = end.runaway.text(p.Start, p.End)
-		result.Last = end.runaway.last.lines()
-	}
-	result.Series = course.finish()
+	res.Last = last.lines()
+	res.Series = course.finish()
 	if o.Done != nil {
 		if err := o.Done(w); err != nil {
 			return nil, err
 		}
 	}
 	if took := wallOf(o.Wall) - began; took > 0 {
-		result.WallSeconds = took.Seconds()
-		result.EventsPerSecond = float64(result.Events) / took.Seconds()
+		res.WallSeconds = took.Seconds()
+		res.EventsPerSecond = float64(res.Events) / took.Seconds()
 	}
 	if trace != nil {
-		if err := trace.Close(result.Stopped); err != nil {
+		if err := trace.Close(w); err != nil {
 			return nil, err
 		}
 	}
-	return result, nil
+	return res, nil
 }
 
 func wallOf(clock func() time.Time) time.Duration {

@@ -35,7 +35,7 @@ func WorstExit(codes ...int) int {
 // smaller scenario shows the same bug where it fails with the same signature.
 type Failure struct {
 	Exit  int    `json:"exit"`
-	Kind  string `json:"kind"`  // invariant, liveness, limit, threshold, no-sample, expect, sometimes, divergence, error
+	Kind  string `json:"kind"`  // invariant, liveness, threshold, no-sample, expect, sometimes, divergence, error
 	By    string `json:"by"`    // the name of the invariant, property or metric
 	First string `json:"first"` // what happened first, in words
 }
@@ -46,9 +46,8 @@ func (f Failure) Signature() string { return f.Kind + " " + f.By }
 // Failures is all that a run failed by, the worst first, invariants as they were
 // broken one after the other, and all else in the order of the result. A metric
 // that never got a sample is another failure than a condition that is not kept:
-// a run too short to measure anything shows nothing. A run that was stopped by the
-// limit of its events is not judged by what its end would show. A run without any
-// has passed.
+// a run too short to measure anything shows nothing. A run without any has
+// passed.
 func (r *Result) Failures() []Failure {
 	var out []Failure
 	var broken []InvariantResult
@@ -65,9 +64,6 @@ func (r *Result) Failures() []Failure {
 		if c.Failed > 0 {
 			out = append(out, Failure{ExitLiveness, "liveness", c.Name, "phase " + c.Phase + ": " + c.First})
 		}
-	}
-	if r.Unended != "" { // what its end would be judged by is not there
-		return append(out, Failure{ExitLiveness, "limit", "events", r.Unended})
 	}
 	for _, t := range r.Thresholds {
 		if !t.OK {

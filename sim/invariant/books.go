@@ -112,7 +112,7 @@ type entry struct {
 	one         [1]variant // nearly always there is one
 	accepted    int        // index of the variant that was accepted, -1 unknown
 
-	nonce    string // of the last submission: the same frame again is no new one
+	as       sent // the last submission: the same frame again is no new one
 	acks     uint32
 	overdone bool     // more often than it was submitted, and said so
 	ackedAt  int64    // the validator's time of the first acknowledgement
@@ -129,6 +129,10 @@ type entry struct {
 	booked  bool      // among settled of the day after next field
 	on      bet.Day
 }
+
+// sent is a frame by who sent it: what another has caught and sends in a session of
+// its own is a submission like the first, since nonces count in their session.
+type sent struct{ by, nonce string } // nonce "" where a frame has none
 
 // variant is one content that was submitted under an id.
 type variant struct {
@@ -181,7 +185,7 @@ func (e *entry) sent() uint32 {
 }
 
 // submission notes what a miner sends.
-func (s *Set) submission(at time.Time, v *validator, h chain.Hotkey, sub *bet.Submission, nonce string) {
+func (s *Set) submission(at time.Time, v *validator, h chain.Hotkey, sub *bet.Submission, as sent) {
 	now := at.UnixNano()
 	e := v.entries[key{h, sub.ID}]
 	if e == nil {
@@ -221,10 +225,10 @@ func (s *Set) submission(at time.Time, v *validator, h chain.Hotkey, sub *bet.Su
 		}
 	}
 	s.truth.claims(s, at, e, &e.variants[i])
-	if nonce == "" || nonce != e.nonce {
+	if as.nonce == "" || as != e.as {
 		e.variants[i].sent++
 	}
-	e.nonce = nonce
+	e.as = as
 }
 
 // maxVariants bounds the contents remembered under one id.
@@ -324,6 +328,22 @@ func (s *Set) confirmation(at time.Time, v *validator, h chain.Hotkey, k *wire.C
 		s.final.refused(e, k.Code)
 		s.truth.refused(at, v, e, k, decided)
 	}
+}
+
+// concerns is whose prediction an answer to a party is about. It is the party's
+// own, but for one who caught another's authentication and was heard before it:
+// the session is the other's then.
+func (v *validator) concerns(to Node, id bet.PredictionID) chain.Hotkey {
+	p := v.peers[to.Name]
+	if p == nil || v.entries[key{to.Hotkey, id}] != nil {
+		return to.Hotkey
+	}
+	for _, h := range p.others {
+		if v.entries[key{h, id}] != nil {
+			return h
+		}
+	}
+	return to.Hotkey
 }
 
 // adopt makes an entry of a row that nobody submitted, so that it is said once

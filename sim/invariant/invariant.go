@@ -169,14 +169,14 @@ func (s *Set) Frame(at time.Time, from, to Node, e *wire.Event) {
 	case to.Validator:
 		switch {
 		case m.Kind == wire.Prediction && m.Submission != nil:
-			s.submission(at, s.validator(to), m.Sender, m.Submission, m.Nonce)
+			s.submission(at, s.validator(to), m.Sender, m.Submission, sent{from.Name, m.Nonce})
 		case m.Kind == wire.Auth:
 			if v := s.validator(to); s.nonce.auth(at, v, from, m) {
 				s.recovery.auth(s, at, v, m)
 			}
 		case m.Kind == wire.Answer: // to a poll; it speaks for whom was dialled
 			for i := range m.Exchange.Submissions {
-				s.submission(at, s.validator(to), from.Hotkey, &m.Exchange.Submissions[i], "")
+				s.submission(at, s.validator(to), from.Hotkey, &m.Exchange.Submissions[i], sent{by: from.Name})
 			}
 		}
 	case from.Validator && m.Sender == from.Hotkey:
@@ -184,7 +184,7 @@ func (s *Set) Frame(at time.Time, from, to Node, e *wire.Event) {
 		v.heard = at
 		switch m.Kind {
 		case wire.ConfirmationMessage:
-			s.confirmation(at, v, to.Hotkey, &m.Confirmation, true)
+			s.confirmation(at, v, v.concerns(to, m.Confirmation.ID), &m.Confirmation, true)
 		case wire.Receipts:
 			for i := range m.Exchange.Words {
 				s.confirmation(at, v, to.Hotkey, &m.Exchange.Words[i], false)

@@ -109,6 +109,29 @@ func TestObedientCorners(t *testing.T) {
 	x.pass(30 * time.Minute)
 	x.accept(a, submission("forward", "forward", bet.Home, 5))
 
+	// Put off while a prediction, sent at the old kick-off, was under way.
+	g = x.game("just-in-time", time.Hour, bet.Home)
+	x.pass(time.Hour)
+	g.movedAt, g.moved, g.resultAt = x.at.Add(10*time.Millisecond), x.at.Add(50*time.Hour), x.at.Add(52*time.Hour)
+	x.accept(a, submission("just-in-time", "just-in-time", bet.Home, 1))
+
+	// B has caught what A sends, and is heard before it: the session is A's, the
+	// answers go to B. Then A's own frame comes, and is answered to A as well.
+	x.nonce++
+	auth := wire.Message{Kind: wire.Auth, Sender: a.Hotkey, Nonce: strconv.FormatUint(x.nonce, 10)}
+	caught := submission("caught", "night", bet.Away, 1)
+	bid := wire.Message{Kind: wire.Prediction, Sender: a.Hotkey, Nonce: "1", Submission: caught}
+	for _, m := range []Node{a, b} {
+		for _, f := range []wire.Message{auth, bid} {
+			x.set.Frame(x.at, m, theValidator, &wire.Event{Kind: wire.Received, Message: f})
+		}
+	}
+	x.pass(time.Second)
+	x.say(theValidator, b, wire.Message{Kind: wire.Welcome})
+	x.put(x.row(a, caught))
+	x.answer(b, caught.ID, "")
+	x.answer(a, caught.ID, "")
+
 	x.days(3)
 	// Corrected three days later, and followed.
 	c := x.games["g4"]

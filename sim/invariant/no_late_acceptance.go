@@ -15,7 +15,9 @@ var lateDoc = Doc{"no-late-acceptance", "No prediction is accepted that was rece
 type noLateAcceptance struct{ rule }
 
 func (r *noLateAcceptance) acknowledged(s *Set, at time.Time, v *validator, e *entry) {
-	if sent := unix(e.first); r.judge() && s.started(v, bet.GameID(e.said().game), sent) {
+	// What it learned while the submission was under way it goes by, too: a game that
+	// its feed told of later than another's, a kick-off put off.
+	if sent := unix(e.first); r.judge() && s.started(v, bet.GameID(e.said().game), sent, at) {
 		r.violate(at, "%s was first sent %s, at or after kick-off, and acknowledged", e.who(v), sent.Format(time.RFC3339Nano))
 	}
 }
@@ -24,18 +26,18 @@ func (r *noLateAcceptance) row(s *Set, at time.Time, v *validator, e *entry, row
 	if !r.judge() {
 		return
 	}
-	if received := row.Received; s.started(v, row.Game, received) {
+	if received := row.Received; s.started(v, row.Game, received, received) {
 		r.violate(at, "%s was received %s, at or after kick-off, and stored", e.who(v), received.Format(time.RFC3339Nano))
 	}
 }
 
-// started tells whether a validator must have known that a game had started,
-// or that there is no such game. A kick-off moved forward takes newsLag to
-// become known.
-func (s *Set) started(v *validator, id bet.GameID, at time.Time) bool {
+// started tells whether a validator must have known that a game had started at an
+// instant, or that there is no such game, by what was told until then and until a
+// later instant. A kick-off moved forward takes newsLag to become known.
+func (s *Set) started(v *validator, id bet.GameID, at, later time.Time) bool {
 	skew := s.facts.ClockSkew
 	early := at.Add(-skew)
-	for _, asOf := range [...]time.Time{at.Add(skew), at, early, early.Add(-newsLag)} {
+	for _, asOf := range [...]time.Time{later, at.Add(skew), at, early, early.Add(-newsLag)} {
 		if start, ok := s.kickOff(v, id, asOf); ok && early.Before(start) {
 			return false
 		}

@@ -1,6 +1,7 @@
 package invariant
 
 import (
+	"slices"
 	"time"
 
 	"bettensor/node/chain"
@@ -16,6 +17,9 @@ const (
 	// knockFor is how long an authentication may wait for its welcome: a slow link,
 	// the time for which a signature is fresh, a slow disk.
 	knockFor = 5 * time.Minute
+	// maxOthers bounds whose authentications a party is known to repeat: a subnet has
+	// no more slots.
+	maxOthers = 256
 )
 
 // nonceOnce compares the welcomes of a validator with the authentications that
@@ -25,7 +29,8 @@ type nonceOnce struct{ rule }
 // peer is a party as one validator hears it.
 type peer struct {
 	name   string
-	knocks []knock // that may still be welcomed, oldest first
+	knocks []knock        // that may still be welcomed, oldest first
+	others []chain.Hotkey // whose authentications it has sent as well, newest last
 }
 
 type knock struct {
@@ -39,6 +44,9 @@ type taken []string
 
 // auth notes an authentication; a nonce that has begun a session entitles to nothing.
 func (r *nonceOnce) auth(at time.Time, v *validator, from Node, m *wire.Message) (fresh bool) {
+	if m.Sender != from.Hotkey {
+		v.peer(from.Name).speaksAs(m.Sender)
+	}
 	if r.disabled != "" {
 		return true
 	}
@@ -80,6 +88,16 @@ func (r *nonceOnce) welcome(at time.Time, v *validator, to Node) {
 		t = t[1:]
 	}
 	v.nonces[k.hotkey] = t
+}
+
+// speaksAs notes that a party sends what another has signed.
+func (p *peer) speaksAs(h chain.Hotkey) {
+	if slices.Contains(p.others, h) {
+		return
+	}
+	if p.others = append(p.others, h); len(p.others) > maxOthers {
+		p.others = p.others[1:]
+	}
 }
 
 func (v *validator) peer(name string) *peer {
