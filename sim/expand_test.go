@@ -158,7 +158,7 @@ func TestPhasesEndFaults(t *testing.T) {
 // TestDeadlines: a phase must settle so long after its beginning.
 func TestDeadlines(t *testing.T) {
 	p := planOf(t, swarming)
-	want := []deadline{{"heal", p.Start.Add(4 * time.Hour), p.Start.Add(4*time.Hour + 30*time.Minute)}}
+	want := []deadline{{"heal", p.Start.Add(4 * time.Hour), p.Start.Add(4*time.Hour + 30*time.Minute), 2}}
 	if got := p.deadlines(); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

@@ -2,13 +2,11 @@ package sim
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/ledger"
-	"bettensor/sim/market"
 	"bettensor/store"
 )
 
@@ -20,17 +18,20 @@ type LivenessCheck struct {
 	Checked uint64 `json:"checked"`
 	Failed  uint64 `json:"failed"`
 	First   string `json:"first,omitempty"` // what did not settle, and for whom
+	// Unseen says what there was to look at, where nothing was looked at: a check
+	// that saw nothing has shown nothing.
+	Unseen string `json:"unseen,omitempty"`
 }
 
 // livenessDocs are the checks, in the order of reports.
 var livenessDocs = []struct{ name, doc string }{
 	{"nodes-up", "Every honest node that holds a slot runs, and has not gone down by itself in the phase's last two minutes."},
 	{"sessions-back", "Every miner that runs and holds a slot has a connection that stands to every validator that runs."},
-	{"predictions-answered", "Every prediction that a miner made half an hour ago or earlier, on a game that has not begun, is confirmed or refused by every validator."},
+	{"predictions-answered", "Every prediction that a miner made half an hour ago or earlier, on a game that did not begin within half an hour of the healing and of the prediction, is confirmed or refused by every validator."},
 	{"books-equal", "What a miner holds as confirmed a validator holds as accepted, with the same wager and outcome, at the same odds or the shorter ones that were offered."},
 	{"settlement-done", "No prediction is open whose result has been known for as long as a validator takes to hear of it and settle."},
 	{"scoring-up-to-date", "A validator that has settled predictions has scored yesterday or today."},
-	{"weights-fresh", "The weights of a validator that has scored are on the chain, and were renewed within its longest age, two tempos and the rate limit. One who may set weights has set some once games have had results for four tempos: none at all is a failure."},
+	{"weights-fresh", "A validator that may set weights has set some once games have had results, and has renewed them by its longest age: `weights_within` tempos of the phase, and the rate limit, after both were due and faults had ended."},
 }
 
 // LivenessNames are the names of the checks, in the order of reports.
@@ -48,26 +49,23 @@ const answerWithin = 30 * time.Minute
 
 // settling is the checks of one phase.
 type settling struct {
-	w      *World
-	p      *Plan
-	began  time.Time // of the phase
-	at     time.Time
+	w *World
+	p *Plan
+	deadline
 	checks []LivenessCheck
+	owing  string // what one validator has confirmed and should have voted on
 }
 
 // settles looks at what a healing phase must have brought to rest.
-func (r *recorder) settles(phase string, began time.Time) {
-	s := &settling{w: r.w, p: r.p, began: began, at: r.w.now()}
-	for _, d := range livenessDocs {
-		s.checks = append(s.checks, LivenessCheck{Name: d.name, Phase: phase})
+func (r *recorder) settles(d deadline) {
+	s := &settling{w: r.w, p: r.p, deadline: d}
+	for _, l := range livenessDocs {
+		s.checks = append(s.checks, LivenessCheck{Name: l.name, Phase: d.phase})
 	}
 	meta := r.w.Chain.Metagraph(s.at)
 	for _, h := range r.w.Hosts {
 		if _, holds := meta.UIDOf(h.Hotkey); holds && !h.hostile() {
 			s.up(h)
-			if h.IsValidator() {
-				s.voted(h, meta)
-			}
 		}
 	}
 	for _, v := range r.w.Hosts {
@@ -81,17 +79,20 @@ func (r *recorder) settles(phase string, began time.Time) {
 		if snap == nil {
 			continue
 		}
+		s.owing = ""
 		err := s.validator(v, meta, snap)
 		for _, m := range r.w.Hosts {
 			if _, holds := meta.UIDOf(m.Hotkey); err == nil && holds && !m.IsValidator() && !m.hostile() && m.Up() {
-				err = s.pair(v, m, snap)
+				err = s.pair(v, m, meta, snap)
 			}
 		}
+		s.voted(v, meta)
 		snap.Close()
 		if err != nil {
 			panic("sim: rows of " + v.Name + ": " + err.Error())
 		}
 	}
+	s.blind(meta)
 	r.liveness = append(r.liveness, s.checks...)
 }
 
@@ -116,8 +117,8 @@ const restless = 2 * longestRestart
 // up looks at whether a node runs, and stays up.
 func (s *settling) up(h *Host) {
 	since := s.at.Add(-restless)
-	if since.Before(s.began) {
-		since = s.began
+	if since.Before(s.healed) {
+		since = s.healed
 	}
 	switch {
 	case h.Up() && !h.fell.After(since):
@@ -129,25 +130,55 @@ func (s *settling) up(h *Host) {
 	}
 }
 
-// voteTempos is within how many tempos of the first result a validator has set its
-// first weights: two to settle, score and be let in, and as many for a refusal.
-const voteTempos = 4
-
-// voted looks at whether a validator has ever set weights, where it should have:
-// whatever kept it from scoring, the scenario gave it games to score.
+// voted looks at whether a validator has ever set weights, where it should have,
+// whatever kept it from scoring.
 func (s *settling) voted(v *Host, meta *chain.Metagraph) {
 	uid, _ := meta.UIDOf(v.Hotkey)
 	own := &meta.Neurons[uid]
-	n := s.p.Scenario.Node
-	blocks := voteTempos*time.Duration(meta.Params.Tempo) + time.Duration(meta.Params.WeightsRateLimit)
-	due := s.at.Add(-n.FeedPoll - n.SettleDelay - blocks*s.p.Scenario.Chain.BlockTime)
-	resulted := slices.ContainsFunc(s.p.Market.Fixtures(), func(f market.Fixture) bool {
-		g, ok := s.p.Market.Game(f.ID, due)
-		return ok && g.Resulted() && g.Start.After(s.p.Start.Add(answerWithin)) // bets on it could be placed
-	})
-	if own.Permit && resulted && own.LastUpdate <= own.RegisteredAt {
-		s.check("weights-fresh", false, "%s has never set weights, and games have had results since %s or earlier", v.Name, due.Format(time.RFC3339))
+	if s.owing != "" && own.Permit && own.LastUpdate <= own.RegisteredAt {
+		s.check("weights-fresh", false, "%s has never set weights, and has confirmed prediction %s", v.Name, s.owing)
 	}
+}
+
+// votable says whether the result of a game is so old, and faults have been over
+// for so long, that a validator must have scored it and set weights since.
+func (s *settling) votable(v *Host, game bet.GameID, meta *chain.Metagraph) bool {
+	by := s.at.Add(-time.Duration(s.letIn(meta)) * s.p.Scenario.Chain.BlockTime)
+	g, ok := s.told(v, game, by.Add(-s.rounds()))
+	return ok && g.Status == bet.Finished && by.After(s.healed.Add(s.rounds()))
+}
+
+// told is a game as a validator's feed tells it.
+func (s *settling) told(v *Host, game bet.GameID, at time.Time) (bet.Game, bool) {
+	if said, lied := s.w.told(v.Name, game, at); lied {
+		return said, true // a game that its feed has put off has no result yet
+	}
+	return s.p.Market.Game(game, at)
+}
+
+// letIn is how many blocks weights that are due may take to stand on the chain.
+func (s *settling) letIn(meta *chain.Metagraph) chain.Block {
+	return chain.Block(s.tempos)*chain.Block(meta.Params.Tempo) + chain.Block(meta.Params.WeightsRateLimit)
+}
+
+// results counts the games that could be bet on and had a result at an instant.
+func (s *settling) results(at time.Time) (n int) {
+	for i := range s.p.Market.Fixtures() {
+		f := &s.p.Market.Fixtures()[i]
+		if !f.Start.After(s.p.Start.Add(answerWithin)) || f.Start.After(at) {
+			continue
+		}
+		if g, ok := s.p.Market.Game(f.ID, at); ok && g.Resulted() {
+			n++
+		}
+	}
+	return n
+}
+
+// rounds is how long a validator may take from a result to the scores of a round.
+func (s *settling) rounds() time.Duration {
+	n := &s.p.Scenario.Node
+	return n.FeedPoll + n.SettleDelay + n.ScoringInterval
 }
 
 // heard is how long a validator may take to hear of a result and settle by it.
@@ -160,11 +191,7 @@ func (s *settling) validator(v *Host, meta *chain.Metagraph, snap store.Snapshot
 	settled := false
 	err := ledger.Predictions.Scan(snap, nil, nil, func(_ ledger.PredictionKey, p *ledger.Prediction) error {
 		settled = settled || p.State == bet.Won || p.State == bet.Lost
-		g, ok := s.p.Market.Game(p.Game, heard)
-		if said, lied := s.w.told(v.Name, p.Game, heard); lied {
-			g, ok = said, true // a game that its feed has put off has no result yet
-		}
-		if ok && g.Resulted() {
+		if g, ok := s.told(v, p.Game, heard); ok && g.Resulted() {
 			s.check("settlement-done", p.State != bet.Open, "%s: prediction %s on game %s is open, and its result was known %s", v.Name, p.ID, p.Game, heard.Format(time.RFC3339))
 		}
 		return nil
@@ -186,18 +213,34 @@ func (s *settling) validator(v *Host, meta *chain.Metagraph, snap store.Snapshot
 		return nil
 	}
 	uid, _ := meta.UIDOf(v.Hotkey)
+	if !meta.Neurons[uid].Permit {
+		return nil
+	}
 	age := chain.Block(n.WeightsMaxAge)
 	if age == 0 {
 		age = chain.Block(meta.Params.ActivityCutoff) / 2
 	}
-	last := meta.Neurons[uid].LastUpdate
-	most := age + 2*chain.Block(meta.Params.Tempo) + chain.Block(meta.Params.WeightsRateLimit)
-	s.check("weights-fresh", last > 0 && meta.Block <= last+most, "%s: its weights are of block %d, %d blocks ago; want at most %d", v.Name, last, meta.Block-last, most)
+	last, healed := meta.Neurons[uid].LastUpdate, s.w.Chain.BlockAt(s.healed)
+	due := max(last+age, healed) + s.letIn(meta)
+	if last > 0 && (last >= healed || meta.Block <= last+age || meta.Block > due) { // before, it is too early to say
+		s.check("weights-fresh", meta.Block <= due, "%s: its weights are of block %d, and it is block %d; want newer ones by block %d: %d blocks old, but %d tempos after the healing in block %d",
+			v.Name, last, meta.Block, due, age, s.tempos, healed)
+	}
 	return nil
 }
 
+// answerable says whether a prediction must have been answered by now: whoever made
+// it had time for that, without faults and before the game.
+func (s *settling) answerable(o *ledger.Outgoing) bool {
+	by := s.healed.Add(answerWithin + s.p.Scenario.Node.MetagraphInterval) // so late it may know that it has its slot again
+	if made := o.Made.Add(answerWithin); made.After(by) {
+		by = made
+	}
+	return by.Before(s.at) && by.Before(o.Start)
+}
+
 // pair looks at what a miner and a validator must agree on.
-func (s *settling) pair(v, m *Host, snap store.Snapshot) error {
+func (s *settling) pair(v, m *Host, meta *chain.Metagraph, snap store.Snapshot) error {
 	polled := m.miner.Polled
 	if !polled {
 		s.check("sessions-back", m.connected(v), "%s has no connection to %s", m.Name, v.Name)
@@ -209,11 +252,14 @@ func (s *settling) pair(v, m *Host, snap store.Snapshot) error {
 	defer own.Close()
 	return ledger.Outbox.Scan(own, nil, nil, func(id bet.PredictionID, o *ledger.Outgoing) error {
 		delivery := deliveryOf(o, v.Hotkey)
-		if o.Start.After(s.at) && o.Made.Before(s.at.Add(-answerWithin)) {
+		if s.answerable(o) {
 			s.check("predictions-answered", delivery != nil, "%s: prediction %s, made %s, has no answer of %s", m.Name, id, o.Made.Format(time.RFC3339), v.Name)
 		}
 		if delivery == nil || delivery.State != ledger.Confirmed || bet.DayOf(o.Made) <= bet.DayOf(s.at)-ledger.RetentionDays {
 			return nil
+		}
+		if s.owing == "" && s.votable(v, o.Submission.Game, meta) {
+			s.owing = fmt.Sprintf("%s of %s on game %s", id, m.Name, o.Submission.Game)
 		}
 		k, ok, err := ledger.IDs.Get(snap, ledger.IDKey{Hotkey: m.Hotkey, ID: id})
 		var row ledger.Prediction
@@ -244,4 +290,50 @@ func (h *Host) connected(to *Host) bool {
 		}
 	}
 	return false
+}
+
+// blind says of each check that has looked at nothing what there was to see.
+func (s *settling) blind(meta *chain.Metagraph) {
+	bettors, talkers, voters := 0, 0, 0
+	for _, h := range s.w.Hosts {
+		uid, holds := meta.UIDOf(h.Hotkey)
+		switch {
+		case !holds || h.hostile():
+		case h.IsValidator():
+			if meta.Neurons[uid].Permit {
+				voters++
+			}
+		default:
+			if h.Kind != "idle" {
+				bettors++
+			}
+			if !h.miner.Polled {
+				talkers++
+			}
+		}
+	}
+	offered, settled := 0, s.results(s.at.Add(-s.heard()))
+	for i := range s.p.Market.Fixtures() {
+		f := &s.p.Market.Fixtures()[i]
+		if s.answerable(&ledger.Outgoing{Made: f.Opens, Start: f.Start}) && f.Start.Before(s.at.Add(24*time.Hour)) {
+			offered++
+		}
+	}
+	unseen := map[string]struct {
+		there bool
+		what  string
+	}{
+		"sessions-back":        {talkers > 0, fmt.Sprintf("%d miners hold a slot", talkers)},
+		"predictions-answered": {bettors*offered > 0, fmt.Sprintf("%d games were open for bets after the healing, and %d miners bet", offered, bettors)},
+		"books-equal":          {bettors*(settled+offered) > 0, fmt.Sprintf("%d games could be bet on, and %d miners bet", settled+offered, bettors)},
+		"settlement-done":      {bettors*settled > 0, fmt.Sprintf("%d games have a result, and %d miners bet", settled, bettors)},
+		"scoring-up-to-date":   {bettors*settled > 0, fmt.Sprintf("%d games have a result, and %d miners bet", settled, bettors)},
+		"weights-fresh": {bettors*settled*voters > 0, fmt.Sprintf("%d games have a result; weights have until block %d, and this is block %d",
+			settled, s.w.Chain.BlockAt(s.healed)+s.letIn(meta), meta.Block)},
+	}
+	for i := range s.checks {
+		if c := &s.checks[i]; c.Checked == 0 && unseen[c.Name].there {
+			c.Unseen = unseen[c.Name].what
+		}
+	}
 }

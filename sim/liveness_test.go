@@ -1,31 +1,65 @@
 package sim
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"bettensor/node/chain"
 	"bettensor/sched"
 )
 
 // TestLivenessIsNotVacuous: where nothing was done there is nothing to disagree
-// with, and that is said.
+// with, and that is said: what there was to see fails a run that did not look at
+// it, and what there was not does not.
 func TestLivenessIsNotVacuous(t *testing.T) {
 	t.Parallel()
 	const run = `
 name: quiet
 start: 2024-08-17T11:30:00Z
-duration: 6h
+duration: 8h
 validators: [{name: v0, stake: 10000}]
-miners: [{kind: busy}]
+miners: [{kind: KIND}]
 chain: {tempo: 60, weights_rate_limit: 60}
-faults: [{name: f, what: FAULT, target: validators, at: AT}]
-phases: [{name: faults, until: 5h50m}, {name: heal, faults: off, settle_within: 1m}]
+faults: [{name: f, what: process.crash, target: TARGET, at: 0s}]
+phases: [{name: faults, until: UNTIL}, {name: heal, faults: off, settle_within: WITHIN}]
 `
-	for what, at := range map[string]string{"feed.outage": "0s", "process.crash": "10m"} {
-		res := ran(t, planOf(t, strings.NewReplacer("FAULT", what, "AT", at).Replace(run)), RunOptions{})
-		if f := res.Failures(); len(f) != 1 || f[0].By != "weights-fresh" || !strings.Contains(f[0].First, "v0 has never set weights") {
-			t.Errorf("%s: %v", what, f)
+	muted := func(w *World) {
+		onChain(w, func(_ *Host, honest sched.Backend[chain.Request, chain.Reply]) sched.Backend[chain.Request, chain.Reply] {
+			return func(q chain.Request, reply func(sched.Result[chain.Reply])) {
+				if q.Op != chain.OpSetWeights {
+					honest(q, reply)
+				}
+			}
+		})
+	}
+	for _, test := range []struct {
+		name, kind, target string
+		until, within      string
+		prepare            func(*World)
+		want, unlooked     []string
+	}{
+		{"all is well", "busy, parameters: {picks: 192}", "validators", "1m", "7h50m", nil, nil, nil},
+		{"a validator that cannot vote", "busy, parameters: {picks: 192}", "validators", "1m", "7h50m", muted, []string{"liveness weights-fresh"}, nil},
+		{"miners that were down until all games had begun", "busy", "miners", "6h", "90m", nil,
+			[]string{"no-sample books-equal", "no-sample settlement-done", "no-sample scoring-up-to-date", "no-sample weights-fresh"},
+			[]string{"predictions-answered", "books-equal", "settlement-done", "scoring-up-to-date", "weights-fresh"}},
+		{"miners that never bet", "idle", "miners", "6h", "90m", nil, nil, []string{"predictions-answered", "books-equal", "settlement-done", "scoring-up-to-date", "weights-fresh"}},
+	} {
+		text := strings.NewReplacer("KIND", test.kind, "TARGET", test.target, "UNTIL", test.until, "WITHIN", test.within).Replace(run)
+		res := ran(t, planOf(t, text), RunOptions{Prepare: test.prepare})
+		var failed, unlooked []string
+		for _, f := range res.Failures() {
+			failed = append(failed, f.Signature())
+		}
+		for _, c := range res.Liveness {
+			if c.Checked == 0 {
+				unlooked = append(unlooked, c.Name)
+			}
+		}
+		if !slices.Equal(failed, test.want) || !slices.Equal(unlooked, test.unlooked) {
+			t.Errorf("%s: failed by %q, want %q; not looked at %q, want %q\n%v", test.name, failed, test.want, unlooked, test.unlooked, res.Failures())
 		}
 	}
 }

@@ -66,9 +66,10 @@ next:
 
 // deadline is when everything must have settled.
 type deadline struct {
-	phase string
-	began time.Time // the phase
-	at    time.Time
+	phase  string
+	healed time.Time // no fault, and no clock that one has left wrong, from here on
+	at     time.Time
+	tempos int // from healed on, until weights that are due are set
 }
 
 // deadlines are those of the scenario's phases, in order. Clocks that are ahead when
@@ -77,7 +78,7 @@ func (p *Plan) deadlines() (out []deadline) {
 	late := slowing(p.Scenario.Faults, p.End.Sub(p.Start))
 	for i, s := range spans(p.Scenario.Phases, p.End.Sub(p.Start)) {
 		if ph := &p.Scenario.Phases[i]; ph.SettleWithin > 0 {
-			out = append(out, deadline{ph.Name, p.Start.Add(s.From), p.Start.Add(min(s.From+ph.SettleWithin+late, s.To))})
+			out = append(out, deadline{ph.Name, p.Start.Add(min(s.From+late, s.To)), p.Start.Add(min(s.From+ph.SettleWithin+late, s.To)), ph.WeightsWithin})
 		}
 	}
 	return out

@@ -116,7 +116,7 @@ func (p *Plan) schedule() error {
 			length = s.Market.Span
 		}
 		p.End = p.Start.Add(length)
-		m, err := market.Synthetic(s.Market.Config(), p.Start, length, s.Seed)
+		m, err := market.Synthetic(s.Market.Config(), p.Start, length+s.Market.Ahead, s.Seed)
 		if err != nil {
 			return fmt.Errorf("make up a %w", err)
 		}

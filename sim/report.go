@@ -287,5 +287,12 @@ func (r *Result) writeLiveness(w io.Writer) {
 		if c.Failed > 0 {
 			fmt.Fprintf(w, "  %s, after %s: %d of %d: %s\n", c.Name, c.Phase, c.Failed, c.Checked, c.First)
 		}
+		if c.Checked == 0 {
+			fmt.Fprintf(w, "  %s, after %s: nothing was looked at", c.Name, c.Phase)
+			if c.Unseen != "" {
+				fmt.Fprintf(w, ", and %s", c.Unseen)
+			}
+			fmt.Fprintln(w)
+		}
 	}
 }

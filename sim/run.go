@@ -101,7 +101,7 @@ turning:
 				if end.turn(w, deadlines[0].at) {
 					break turning
 				}
-				r.settles(deadlines[0].phase, deadlines[0].began)
+				r.settles(deadlines[0])
 				deadlines = deadlines[1:]
 				continue
 			case !day.After(until):

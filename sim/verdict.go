@@ -64,6 +64,9 @@ func (r *Result) Failures() []Failure {
 		if c.Failed > 0 {
 			out = append(out, Failure{ExitLiveness, "liveness", c.Name, "phase " + c.Phase + ": " + c.First})
 		}
+		if c.Unseen != "" {
+			out = append(out, Failure{ExitThreshold, "no-sample", c.Name, "phase " + c.Phase + ": nothing was looked at, and " + c.Unseen})
+		}
 	}
 	for _, t := range r.Thresholds {
 		if !t.OK {

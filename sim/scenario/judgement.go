@@ -45,6 +45,11 @@ type Phase struct {
 	// must have settled, else the run exits with 3. Sessions are back, every
 	// prediction is confirmed or refused, books agree, weights are set.
 	SettleWithin time.Duration `key:"settle_within" range:"1s..3650d"`
+	// WeightsWithin, where the phase settles: so many of the chain's tempos after its
+	// beginning, and the rate limit, weights that are due stand on the chain. One
+	// tempo goes by until an epoch lets a set or its reveal in, and one more where
+	// the faults have left a set in doubt, which is waited for first.
+	WeightsWithin int `key:"weights_within" default:"2" range:"1..1000"`
 }
 
 // Healing says that faults end where the phase begins.

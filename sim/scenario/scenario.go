@@ -103,6 +103,11 @@ type Market struct {
 	Leagues []League `key:"leagues"`
 	// Span is how long made-up games go on where the run has no duration of its own.
 	Span time.Duration `key:"span" default:"40w" range:"1d..3650d"`
+	// Ahead is how long after the end of the run made-up games are still played that
+	// are offered in it. At 0 every game has its result before the end; a run whose
+	// last hours are to show something, as those of a healing phase, needs games to
+	// bet on in them.
+	Ahead time.Duration `key:"ahead" default:"0s" range:"0s..30d"`
 	// OverroundMin is the least margin of a game's opening odds: the sum of implied
 	// probabilities, less 1.
 	OverroundMin float64 `key:"overround_min" default:"0.03" range:"0..0.5"`
