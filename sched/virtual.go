@@ -17,6 +17,7 @@ type World struct {
 	now   int64
 	seed  uint64
 	count uint64
+	fired uint64 // the world's own among them, and those that a pause held
 	hash  uint64
 	order explorer
 
@@ -26,6 +27,9 @@ type World struct {
 	// Checkpoint, where set, is told the running hash every 65,536 events, so
 	// that two runs can be bisected without keeping their traces.
 	Checkpoint func(event, hash uint64)
+	// Limit, where set, is how many events are fired at most: a world whose events
+	// make others without end comes to one by it. Limited then says so.
+	Limit uint64
 }
 
 const checkpointEvery = 1 << 16
@@ -44,6 +48,13 @@ func (w *World) Seed() uint64 { return w.seed }
 // Events counts what entered the world's loops. The world's own events are not
 // among them.
 func (w *World) Events() uint64 { return w.count }
+
+// Fired counts what left the heap: what entered loops, the world's own events,
+// and what was put back because a loop was paused.
+func (w *World) Fired() uint64 { return w.fired }
+
+// Limited says that nothing more is fired because of Limit.
+func (w *World) Limited() bool { return w.Limit > 0 && w.fired >= w.Limit }
 
 // Hash is the running hash over all loops' events in their common order.
 func (w *World) Hash() uint64 { return w.hash }
@@ -145,11 +156,12 @@ func (w *World) SetClock(l *Loop, ahead time.Duration, gainPPM float64) {
 // Ahead is how far the clock of a loop's machine is ahead of the world's.
 func (w *World) Ahead(l *Loop) time.Duration { return time.Duration(l.clock.at(w.now) - w.now) }
 
-// Step fires the next event. It reports false when nothing is left.
+// Step fires the next event. It reports false when nothing is left, or Limited.
 func (w *World) Step() bool {
-	if w.q.len() == 0 {
+	if w.q.len() == 0 || w.Limited() {
 		return false
 	}
+	w.fired++
 	at, ev := w.q.pop()
 	if at < w.now {
 		panic("sched: virtual time went backwards")
@@ -194,11 +206,13 @@ func (w *World) tick(l *Loop) {
 }
 
 // Run fires what is due up to and including an instant, and leaves the world
-// at that instant.
+// at that instant; where it is Limited before that, at the last event.
 func (w *World) Run(until time.Time) {
 	end := until.UnixNano()
 	for w.q.len() > 0 && w.q.items[0].at <= end {
-		w.Step()
+		if !w.Step() {
+			return
+		}
 	}
 	w.now = max(w.now, end)
 }

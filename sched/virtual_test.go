@@ -38,6 +38,24 @@ func TestEventsComeByTimeAndThenByArming(t *testing.T) {
 	same(t, "events", w.Events(), 5)
 }
 
+// TestLimit: a world whose events make others without end comes to an end, and
+// may be turned on from there.
+func TestLimit(t *testing.T) {
+	w := NewWorld(start, 1)
+	var again Func
+	again = func() { w.After(0, again) }
+	w.After(time.Second, again)
+	w.Limit = 1000
+	w.Run(start.Add(time.Minute))
+	same(t, "fired", w.Fired(), 1000)
+	same(t, "limited", w.Limited(), true)
+	same(t, "world's time", w.Now(), start.Add(time.Second))
+	same(t, "a step more", w.Step(), false)
+	w.Limit = 1001
+	same(t, "a step under a higher limit", w.Step(), true)
+	same(t, "fired in the end", w.Fired(), 1001)
+}
+
 func busyWorld(seed uint64, d time.Duration) *World {
 	w := NewWorld(start, seed)
 	w.SliceCost = 10 * time.Millisecond

@@ -20,11 +20,12 @@ type Trial struct {
 	Top      float64 // share of the ten miners that earned most
 	values   map[string]float64
 	Failures []Failure
+	Replay   string // the command line that repeats it
 }
 
 // TrialOf is the part of a result that a comparison keeps.
 func TrialOf(r *Result) Trial {
-	t := Trial{Seed: r.Seed, Kinds: r.Kinds(), Failures: r.Failures(), values: map[string]float64{}}
+	t := Trial{Seed: r.Seed, Kinds: r.Kinds(), Failures: r.Failures(), Replay: r.Replay, values: map[string]float64{}}
 	for _, m := range r.Metrics {
 		for _, how := range []string{"value", "count"} {
 			if x, ok := m.Values[how]; ok {
@@ -102,6 +103,7 @@ type ComparedFailure struct {
 	Side string `json:"side"`
 	Seed uint64 `json:"seed"`
 	Failure
+	Replay string `json:"replay"` // the command line that repeats it
 }
 
 // Interval is a mean and where it lies with 95 % confidence.
@@ -239,7 +241,7 @@ func Differences(a, b *Plan) []string {
 func (c *Comparison) fail(side string, trials []Trial) {
 	for i := range trials {
 		for _, f := range trials[i].Failures {
-			c.Failures = append(c.Failures, ComparedFailure{side, trials[i].Seed, f})
+			c.Failures = append(c.Failures, ComparedFailure{side, trials[i].Seed, f, trials[i].Replay})
 			c.Exit = WorstExit(c.Exit, f.Exit)
 		}
 	}
@@ -398,7 +400,7 @@ func (c *Comparison) Write(w io.Writer) error {
 	}
 	t.Flush()
 	for _, f := range c.Failures {
-		fmt.Fprintf(lines, "\n%s, seed %d failed: %s: %s", f.Side, f.Seed, f.Signature(), f.First)
+		fmt.Fprintf(lines, "\n%s, seed %d failed: %s: %s\n  again: %s", f.Side, f.Seed, f.Signature(), f.First, f.Replay)
 	}
 	if len(c.Failures) > 0 {
 		fmt.Fprintln(lines)

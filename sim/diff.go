@@ -12,13 +12,16 @@ import (
 	"strings"
 )
 
-// Difference is the first place where two traces part.
+// Difference is the first place where two traces part, or what keeps them from
+// being compared to their ends.
 type Difference struct {
-	Heads  []string // what their first lines say differently, in words
-	Line   int      // from 1; 0 where only the heads differ
-	Before []string // the lines before it, equal in both
-	A, B   string   // the line in each; "" where that trace has ended
-	Fields []string // what differs in it: "v.odds[1]: 2.1, 2.2"
+	Heads  []string  // what their first lines say differently, in words
+	Short  [2]string // why each ends before its run does, in words, as in "is empty"; "" for one that does not
+	Lines  int       // that both have, and that are the same but for the heads
+	Line   int       // from 1, where they part; 0 where they do not as far as both go
+	Before []string  // the lines before it, equal in both
+	A, B   string    // the line in each; "" where that trace has ended
+	Fields []string  // what differs in it: "v.odds[1]: 2.1, 2.2"
 }
 
 const (
@@ -31,7 +34,10 @@ const (
 // Diff reads two traces side by side, a line of each at a time, and returns
 // where they part, with so many lines before; nil where they are the same. Other
 // revisions of the program, and other scenarios, are told and are no difference
-// by themselves: the lines that follow are compared all the same.
+// by themselves: the lines that follow are compared all the same. A trace that
+// ends before its run is compared as far as it goes, and is never the same as
+// another: what it lacks is not known. Two runs that were stopped at the same
+// Moment have whole traces.
 func Diff(a, b io.Reader, context int) (*Difference, error) {
 	x, y := newLines(a), newLines(b)
 	d := &Difference{}
@@ -44,10 +50,14 @@ func Diff(a, b io.Reader, context int) (*Difference, error) {
 		if n == 1 && la != nil && lb != nil && !bytes.Equal(la, lb) {
 			heads, both := headsDiffer(la, lb)
 			if d.Heads = heads; both {
+				d.Lines++
 				continue
 			}
 		}
 		switch {
+		case la == nil && x.short != "" || lb == nil && y.short != "" || x.stopped != y.stopped:
+			d.Short = [2]string{x.shortness(), y.shortness()}
+			return d, nil
 		case la == nil && lb == nil && d.Heads == nil:
 			return nil, nil
 		case la == nil && lb == nil:
@@ -57,6 +67,7 @@ func Diff(a, b io.Reader, context int) (*Difference, error) {
 				d.Before = d.Before[1:]
 			}
 			d.Before = append(d.Before, string(la))
+			d.Lines++
 			continue
 		}
 		if context <= 0 {
@@ -68,13 +79,59 @@ func Diff(a, b io.Reader, context int) (*Difference, error) {
 	}
 }
 
-// traceLines reads lines without their ends.
-type traceLines struct{ r *bufio.Reader }
+// traceLines reads the lines of a trace without their ends.
+type traceLines struct {
+	r       *bufio.Reader
+	n       int    // lines so far
+	ended   bool   // the last of them was a TraceEnd
+	stopped string // what that says of a run stopped before its time
+	short   string // why the trace ends before its run; known at its end
+}
 
-func newLines(r io.Reader) *traceLines { return &traceLines{bufio.NewReaderSize(r, 1<<16)} }
+func newLines(r io.Reader) *traceLines { return &traceLines{r: bufio.NewReaderSize(r, 1<<16)} }
 
-// next is the next line, nil at the end. The slice is good until the next call.
+// next is the next line, nil at the end of the trace, which is also where it was
+// cut. The slice is good until the next call.
 func (t *traceLines) next() ([]byte, error) {
+	line, err := t.read()
+	switch {
+	case err != nil && err != io.EOF:
+		return nil, err
+	case err == io.EOF && len(line) > 0:
+		t.short = fmt.Sprintf("is cut in the middle of line %d", t.n+1)
+		return nil, nil
+	case err == io.EOF && t.n == 0:
+		t.short = "is empty"
+		return nil, nil
+	case err == io.EOF && !t.ended:
+		t.short = fmt.Sprintf("is cut after line %d: it has no last line with the hash", t.n)
+		return nil, nil
+	case err == io.EOF:
+		return nil, nil
+	}
+	t.n++
+	var end TraceEnd
+	if t.ended = bytes.HasPrefix(line, []byte(`{"hash":`)) && json.Unmarshal(line, &end) == nil; t.ended {
+		t.stopped = end.Stopped
+		if end.Cut != "" {
+			t.short = fmt.Sprintf("is cut after line %d: %s", t.n-1, end.Cut)
+			return nil, nil
+		}
+	}
+	return line, nil
+}
+
+// shortness is why the trace ends before its run.
+func (t *traceLines) shortness() string {
+	if t.short == "" && t.stopped != "" {
+		return "is of a run that was stopped at " + t.stopped
+	}
+	return t.short
+}
+
+// read reads up to the end of a line, which is not part of it; io.EOF comes with
+// what is left after the last.
+func (t *traceLines) read() ([]byte, error) {
 	line, err := t.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
 		whole := slices.Clone(line)
@@ -87,13 +144,7 @@ func (t *traceLines) next() ([]byte, error) {
 		}
 		line = whole
 	}
-	if err != nil && (err != io.EOF || len(line) == 0) {
-		if err == io.EOF {
-			err = nil
-		}
-		return nil, err
-	}
-	return bytes.TrimSuffix(line, []byte("\n")), nil
+	return bytes.TrimSuffix(line, []byte("\n")), err
 }
 
 // headsDiffer tells how the first lines of two traces differ; both is false
@@ -204,7 +255,19 @@ func (d *Difference) Write(w io.Writer, a, b string) error {
 		fmt.Fprintf(out, "not of the same: %s\n", h)
 	}
 	if d.Line == 0 {
-		fmt.Fprintln(out, "and every other line is the same")
+		for i, name := range []string{a, b} {
+			if d.Short[i] != "" {
+				fmt.Fprintf(out, "%s %s\n", name, d.Short[i])
+			}
+		}
+		switch {
+		case d.Short == [2]string{}:
+			fmt.Fprintln(out, "and every other line is the same")
+		case d.Lines == 0:
+			fmt.Fprintln(out, "there is nothing to compare")
+		default:
+			fmt.Fprintf(out, "the lines that both have, %d, are the same\n", d.Lines)
+		}
 		return out.Flush()
 	}
 	fmt.Fprintf(out, "the first difference is in line %d; before it, the same in both:\n", d.Line)

@@ -51,6 +51,8 @@ type Result struct {
 	Chosen []string `json:"chosen,omitempty"`
 	// Stopped says what ended the run before its time; "" for a run to its end.
 	Stopped string `json:"stopped,omitempty"`
+	// Unended says of a run that was stopped by RunOptions.Limit what it was doing.
+	Unended string `json:"unended,omitempty"`
 	// Checked: a second run left the same trace.
 	Checked bool `json:"checked,omitempty"`
 	// Last lines of the trace, as many as the options asked for.

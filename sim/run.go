@@ -37,6 +37,9 @@ type RunOptions struct {
 	// FailFast ends the run at the first violation of an invariant. Like every run
 	// that is stopped, it is not audited at its end.
 	FailFast bool
+	// Limit ends the run as a failure after so many events, the world's own among
+	// them; 0 is no limit. Like every run that is stopped, it is not audited.
+	Limit uint64
 	// Until ends the run at a moment; the zero Moment lets it go on to its end.
 	Until Moment
 	// Last is how many of the last lines of the trace the result keeps, for people.
@@ -61,7 +64,7 @@ type Progress struct {
 const progressSteps = 500
 
 // Run builds a world of the plan and turns it to its end.
-func (p *Plan) Run(o RunOptions) (*Result, error) {
+func (p *Plan) Run(o RunOptions) (res *Result, err error) {
 	w, err := p.NewWorld()
 	if err != nil {
 		return nil, err
@@ -74,6 +77,15 @@ func (p *Plan) Run(o RunOptions) (*Result, error) {
 	if o.Trace != nil {
 		trace = NewTrace(o.Trace, w)
 		trace.head(p, &o)
+		defer func() {
+			if res == nil { // what it holds so far is worth keeping
+				why := "the simulator panicked"
+				if err != nil {
+					why = err.Error()
+				}
+				trace.Cut(why) // whose error is the lesser news
+			}
+		}()
 	}
 	r := &recorder{w: w, p: p, miners: map[chain.Hotkey]*tally{}, settled: map[uint64]outcome{}, properties: map[string]uint64{},
 		measured: newMeasured(len(w.cfg.Validators))}
@@ -98,14 +110,14 @@ turning:
 			day, due := nextDay.Start(), len(deadlines) > 0 && !deadlines[0].at.After(until)
 			switch {
 			case due && !deadlines[0].at.After(day):
-				if end.turn(w, deadlines[0].at) {
+				if end.turn(deadlines[0].at) {
 					break turning
 				}
 				r.settles(deadlines[0])
 				deadlines = deadlines[1:]
 				continue
 			case !day.After(until):
-				if end.turn(w, day) {
+				if end.turn(day) {
 					break turning
 				}
 				r.audit(false)
@@ -114,7 +126,7 @@ turning:
 			}
 			break
 		}
-		if end.turn(w, until) {
+		if end.turn(until) {
 			break
 		}
 		course.step(i)
@@ -137,34 +149,38 @@ turning:
 	} else {
 		r.audit(true)
 	}
-	res := r.result()
-	if res.Thresholds, res.Expect, err = r.judge(); err != nil {
+	result := r.result()
+	if result.Thresholds, result.Expect, err = r.judge(); err != nil {
 		return nil, err
 	}
 	if stopped {
-		if res.Stopped = crossed; crossed == "" {
-			res.Stopped = end.why()
+		if result.Stopped = crossed; crossed == "" {
+			result.Stopped = end.why()
 		}
-		res.End = w.now()
-		res.VirtualSeconds = res.End.Sub(res.Start).Seconds()
+		result.End = w.now()
+		result.VirtualSeconds = result.End.Sub(result.Start).Seconds()
 	}
-	res.Last = last.lines()
-	res.Series = course.finish()
+	result.Last = last.lines()
+	if end.limited() {
+		result.Unended = end.runaway.text(p.Start, p.End)
+		result.Last = end.runaway.last.lines()
+	}
+	result.Series = course.finish()
 	if o.Done != nil {
 		if err := o.Done(w); err != nil {
 			return nil, err
 		}
 	}
 	if took := wallOf(o.Wall) - began; took > 0 {
-		res.WallSeconds = took.Seconds()
-		res.EventsPerSecond = float64(res.Events) / took.Seconds()
+		result.WallSeconds = took.Seconds()
+		result.EventsPerSecond = float64(result.Events) / took.Seconds()
 	}
 	if trace != nil {
-		if err := trace.Close(w); err != nil {
+		if err := trace.Close(result.Stopped); err != nil {
 			return nil, err
 		}
 	}
-	return res, nil
+	return result, nil
 }
 
 func wallOf(clock func() time.Time) time.Duration {

@@ -117,7 +117,7 @@ func TestGateTraceIsByteEqualAcrossProcesses(t *testing.T) {
 		}
 		tr := NewTrace(f, w)
 		w.Run(skeletonStart.Add(skeletonLength))
-		if err := errors.Join(tr.Close(w), f.Close()); err != nil {
+		if err := errors.Join(tr.Close(""), f.Close()); err != nil {
 			t.Fatal(err)
 		}
 		return

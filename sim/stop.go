@@ -58,22 +58,24 @@ func (m Moment) String() string {
 	return m.Event + "#" + strconv.FormatUint(m.Nth, 10)
 }
 
-// stop ends a run before its time: at a moment, or where an invariant is broken.
+// stop ends a run before its time: at a moment, where an invariant is broken, or
+// where it has had too many events.
 type stop struct {
 	w        *World
 	checks   *invariant.Set
 	moment   Moment // none with Nth 0
 	failFast bool
+	limit    uint64       // 0 for none
+	runaway  *runaway     // since shortly before the limit
 	seen     uint64       // occurrences of the moment's event
 	next     sched.Tracer // that the lines are passed on to; nil for none
 }
 
-// newStop is nil where a run goes to its end.
 func newStop(o *RunOptions, w *World, checks *invariant.Set) *stop {
-	if o.Until.Nth == 0 && !o.FailFast {
-		return nil
+	s := &stop{w: w, checks: checks, moment: o.Until, failFast: o.FailFast, limit: o.Limit}
+	if o.Limit > 0 {
+		w.Sched.Limit = max(o.Limit, lookedAt+1) - lookedAt
 	}
-	s := &stop{w: w, checks: checks, moment: o.Until, failFast: o.FailFast}
 	if o.Until.Event != "" {
 		s.next = w.tracing()
 		w.SetTracer(s)
@@ -94,33 +96,48 @@ func (s *stop) Trace(l *sched.Loop, kind, name string, v any) {
 
 // turn turns the world up to an instant, or to where the run is to end. It
 // reports whether that is reached.
-func (s *stop) turn(w *World, until time.Time) bool {
-	if s == nil {
-		w.Run(until)
-		return false
-	}
+func (s *stop) turn(until time.Time) bool {
 	if s.reached() { // by what was looked at between two turns
 		return true
 	}
+	w := s.w
 	for {
-		at, ok := w.Sched.Next()
-		if !ok || at.After(until) {
-			break
+		if s.moment.Nth == 0 && !s.failFast {
+			w.Run(until)
+		} else if s.step(until) {
+			return true
 		}
-		w.Sched.Step()
+		if !w.Sched.Limited() {
+			return false
+		}
+		if s.runaway != nil {
+			return true
+		}
+		s.runaway = newRunaway(w)
+		w.Sched.Limit = s.limit
+	}
+}
+
+// step is turn, looking at what each event has brought.
+func (s *stop) step(until time.Time) bool {
+	for {
+		at, ok := s.w.Sched.Next()
+		if !ok || at.After(until) {
+			s.w.Run(until) // nothing is left but the time itself
+			return false
+		}
+		if !s.w.Sched.Step() {
+			return false
+		}
 		if s.reached() {
 			return true
 		}
 	}
-	w.Run(until) // nothing is left but the time itself
-	return false
 }
 
 func (s *stop) reached() bool {
 	switch {
-	case s == nil:
-		return false
-	case s.failFast && s.checks.Violated():
+	case s.limited() || s.failFast && s.checks.Violated():
 		return true
 	case s.moment.Nth == 0:
 		return false
@@ -130,8 +147,14 @@ func (s *stop) reached() bool {
 	return s.seen >= s.moment.Nth
 }
 
+// limited says that the run has had all the events that it may.
+func (s *stop) limited() bool { return s.runaway != nil && s.w.Sched.Limited() }
+
 // why says in words what ended the run.
 func (s *stop) why() string {
+	if s.limited() {
+		return fmt.Sprintf("the limit of %s events", grouped(s.limit))
+	}
 	if s.failFast && s.checks.Violated() {
 		return "the first violation"
 	}

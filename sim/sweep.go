@@ -48,6 +48,7 @@ type SweepResult struct {
 	BySignature    map[string]int  `json:"by_signature"` // seeds that failed by it
 	Sometimes      []SweptProperty `json:"sometimes"`
 	Kinds          []KindSpread    `json:"kinds"`
+	Against        string          `json:"against"` // the kind that Above compares with
 }
 
 // SweptScenario is one scenario of a sweep.
@@ -80,7 +81,7 @@ type SweptProperty struct {
 // Add adds the seeds of one scenario, in order of seeds. The kind with is what
 // the others' emission is compared with.
 func (s *SweepResult) Add(what SweptScenario, runs []Outcome, with string) {
-	what.Seeds = len(runs)
+	what.Seeds, s.Against = len(runs), with
 	if s.ByInvariant == nil {
 		s.ByInvariant, s.BySignature = map[string]int{}, map[string]int{}
 		s.Failures, s.Sometimes = []SeedFailure{}, []SweptProperty{} // written as lists, not as null

@@ -10,8 +10,8 @@ import (
 )
 
 // Trace writes what happens as JSON lines: bus events, starts and completions
-// of ports, hosts and faults. The first line says what runs, the last one holds
-// the hash.
+// of ports, hosts and faults. The first line says what runs (TraceHead), the last
+// one holds the hash (TraceEnd).
 type Trace struct {
 	w     *bufio.Writer
 	err   error
@@ -78,13 +78,28 @@ func (t *Trace) write(v any) {
 	t.err = t.w.WriteByte('\n')
 }
 
-// Close writes the last line and flushes.
-func (t *Trace) Close(w *World) error {
-	t.write(struct {
-		Hash   string `json:"hash"`
-		Events uint64 `json:"events"`
-		Lines  uint64 `json:"lines"`
-	}{HashText(w.Sched.Hash()), w.Sched.Events(), t.n})
+// TraceEnd is the last line of a trace.
+type TraceEnd struct {
+	Hash   string `json:"hash"`
+	Events uint64 `json:"events"`
+	Lines  uint64 `json:"lines"`
+	// Stopped is what ended the run before its time, as in Result.Stopped.
+	Stopped string `json:"stopped,omitempty"`
+	// Cut says why the run came to no end at all: it was interrupted, or it failed.
+	Cut string `json:"cut,omitempty"`
+}
+
+// Close writes the last line and flushes. stopped is what ended the run before
+// its time, "" for a run to its end.
+func (t *Trace) Close(stopped string) error { return t.end(TraceEnd{Stopped: stopped}) }
+
+// Cut writes that the run came to no end, and flushes: what was traced up to
+// there is worth keeping.
+func (t *Trace) Cut(why string) error { return t.end(TraceEnd{Cut: why}) }
+
+func (t *Trace) end(e TraceEnd) error {
+	e.Hash, e.Events, e.Lines = HashText(t.sched.Hash()), t.sched.Events(), t.n
+	t.write(e)
 	if t.err == nil {
 		t.err = t.w.Flush()
 	}

@@ -35,7 +35,7 @@ func WorstExit(codes ...int) int {
 // smaller scenario shows the same bug where it fails with the same signature.
 type Failure struct {
 	Exit  int    `json:"exit"`
-	Kind  string `json:"kind"`  // invariant, liveness, threshold, no-sample, expect, sometimes, divergence, error
+	Kind  string `json:"kind"`  // invariant, liveness, limit, threshold, no-sample, expect, sometimes, divergence, error
 	By    string `json:"by"`    // the name of the invariant, property or metric
 	First string `json:"first"` // what happened first, in words
 }
@@ -46,8 +46,9 @@ func (f Failure) Signature() string { return f.Kind + " " + f.By }
 // Failures is all that a run failed by, the worst first, invariants as they were
 // broken one after the other, and all else in the order of the result. A metric
 // that never got a sample is another failure than a condition that is not kept:
-// a run too short to measure anything shows nothing. A run without any has
-// passed.
+// a run too short to measure anything shows nothing. A run that was stopped by the
+// limit of its events is not judged by what its end would show. A run without any
+// has passed.
 func (r *Result) Failures() []Failure {
 	var out []Failure
 	var broken []InvariantResult
@@ -67,6 +68,9 @@ func (r *Result) Failures() []Failure {
 		if c.Unseen != "" {
 			out = append(out, Failure{ExitThreshold, "no-sample", c.Name, "phase " + c.Phase + ": nothing was looked at, and " + c.Unseen})
 		}
+	}
+	if r.Unended != "" { // what its end would be judged by is not there
+		return append(out, Failure{ExitLiveness, "limit", "events", r.Unended})
 	}
 	for _, t := range r.Thresholds {
 		if !t.OK {

@@ -461,3 +461,20 @@ func TestParseMoment(t *testing.T) {
 		}
 	}
 }
+
+// TestReplayThatNeverStops: an event that does not come is no stop, and says so.
+func TestReplayThatNeverStops(t *testing.T) {
+	for _, c := range []struct {
+		left          moment
+		came, longest uint64
+		want          string
+	}{
+		{moment{}, 0, 50, ""}, {moment{"weights_set", 0, 0}, 2, 50, ""}, {moment{events: 50}, 0, 50, ""},
+		{moment{"nope", 1, 0}, 0, 50, "no event of that name"}, {moment{"weights_set", 1, 0}, 2, 50, "only 2 times"},
+		{moment{events: 51}, 0, 50, "the longest part of the recording has 50 events"},
+	} {
+		if got := c.left.missed(c.came, c.longest); got != c.want && (c.want == "" || !strings.Contains(got, c.want)) {
+			t.Errorf("%+v, came %d, of %d: %q, want %q", c.left, c.came, c.longest, got, c.want)
+		}
+	}
+}

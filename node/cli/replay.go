@@ -77,6 +77,7 @@ func replay(c *cli.Context) error {
 	var errs []error
 	var states []replayedPart // where --until stopped
 	came := uint64(0)         // its event
+	longest := uint64(0)      // events of a part
 	out := json.NewEncoder(c.App.Writer)
 	w := tabwriter.NewWriter(c.App.Writer, 0, 0, 2, ' ', 0)
 	if !c.Bool("json") {
@@ -92,8 +93,9 @@ func replay(c *cli.Context) error {
 				}
 			}})
 		came += r.Seen
+		longest = max(longest, r.Events)
 		until.nth -= min(until.nth, r.Seen)
-		if until.event != "" && until.nth > 0 {
+		if until.event != "" && until.nth > 0 || r.Events < until.events {
 			p.Node = nil // it is in a later part
 		}
 		p.Role, p.Hotkey, p.Events, p.Hash, p.CutOff, p.Verdict = r.Role, r.Hotkey, r.Events, fmt.Sprintf("%016x", r.Hash), r.CutOff, verdict(err)
@@ -132,8 +134,8 @@ func replay(c *cli.Context) error {
 			return err
 		}
 	}
-	if until.event != "" && until.nth > 0 && len(errs) == 0 {
-		return usage(c, "--until %s: it came only %d times in the recording", c.String("until"), came)
+	if why := until.missed(came, longest); why != "" && len(errs) == 0 {
+		return usage(c, "--until %s: %s", c.String("until"), why)
 	}
 	return worst(errs)
 }
@@ -161,6 +163,20 @@ func parseMoment(text string) (m moment, err error) {
 		return moment{}, fmt.Errorf("expected EVENT, EVENT#N or a number of events, as in weights_set#2 or 120000, got %q", text)
 	}
 	return m, nil
+}
+
+// missed says why a replay that was left with m still to come stopped nowhere, ""
+// where it stopped.
+func (m moment) missed(came, longest uint64) string {
+	switch {
+	case m.event != "" && m.nth > 0 && came == 0:
+		return "no event of that name is in the recording; a trace names them as docs/protocol.md does, as in weights_set"
+	case m.event != "" && m.nth > 0:
+		return fmt.Sprintf("it came only %d times in the recording", came)
+	case longest < m.events:
+		return fmt.Sprintf("the longest part of the recording has %d events", longest)
+	}
+	return ""
 }
 
 func portrait(v live.View) *node.Portrait {

@@ -34,6 +34,7 @@ func ciCommand() *cli.Command {
 			&cli.StringFlag{Name: "only", Usage: "run files whose path from DIR matches `PATTERN`, a regular expression"},
 			&cli.StringFlag{Name: "seeds", Usage: "run each scenario with the seeds `A..B`, or N for 1..N, in place of its own"},
 			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "scenarios at a time"},
+			limitFlag(),
 			&cli.DurationFlag{Name: "budget", Value: 20 * time.Second, Usage: "warn of a scenario that takes longer; it fails nothing, because machines differ"},
 		},
 		Action: ci,

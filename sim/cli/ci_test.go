@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -117,6 +118,8 @@ func TestFailureAndItsExplanationAgree(t *testing.T) {
 
 // TestTraces: a trace is made again from its first line; where it was changed the
 // first difference is named, by replay and by diff; a replay stops where it is told.
+// A trace that is not whole is told from one that is, and a run that does not end
+// fails.
 func TestTraces(t *testing.T) {
 	dir := folder(t, map[string]string{"small.yaml": small})
 	file, trace, other := filepath.Join(dir, "small.yaml"), filepath.Join(dir, "a"), filepath.Join(dir, "b")
@@ -131,11 +134,37 @@ func TestTraces(t *testing.T) {
 	if err := os.WriteFile(other, []byte(changed), 0o644); err != nil {
 		t.Fatal(err)
 	}
+	stopped, cut, empty := filepath.Join(dir, "stopped"), filepath.Join(dir, "cut"), filepath.Join(dir, "empty")
+	if _, code := here(t, t.Context(), "sim", "run", file, "--seed", "4", "--until", "games_updated#2", "--trace", stopped); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	interrupted, interrupt := context.WithCancel(t.Context())
+	interrupt()
+	if said, code := here(t, interrupted, "sim", "run", "--quiet", file, "--seed", "4", "--trace", cut); code != exitBad || !strings.Contains(said, cut+" holds the trace up to there") {
+		t.Fatalf("a run that is interrupted: exit code %d\n%s", code, said)
+	}
+	for path, text := range map[string]string{empty: "", cut + ".short": string(data[:len(data)/2])} {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
 	for _, c := range []struct {
 		args []string
 		exit int
 		want string
 	}{
+		{[]string{"diff", empty, empty}, exitBad, empty + " is empty"},
+		{[]string{"diff", cut, cut}, exitBad, "is cut after line "},
+		{[]string{"diff", cut, trace}, exitBad, ": stopped at 2"},
+		{[]string{"diff", cut + ".short", trace}, exitBad, "is cut in the middle of line "},
+		{[]string{"diff", stopped, trace}, exitBad, "stopped at games_updated#2"},
+		{[]string{"diff", stopped, stopped}, 0, "the traces are the same"},
+		{[]string{"replay", cut}, 0, "as far as this one goes"},
+		{[]string{"replay", cut + ".short"}, 0, "is cut in the middle of line "},
+		{[]string{"replay", stopped}, 0, "stopped at games_updated#2"},
+		{[]string{"replay", empty}, exitBad, "the file is empty"},
+		{[]string{"replay", trace, "--json", other}, exitBad, "--json goes with --until"},
+		{[]string{"replay", trace, "--until", "weights_failed#99"}, exitBad, "the run ended at "},
 		{[]string{"replay", trace}, 0, "the same trace: small, seed 4"},
 		{[]string{"replay", other}, sim.ExitDivergence, `name: "games_outdated", "games_updated"`},
 		{[]string{"replay", trace, "--until", "games_updated#2"}, 0, "stopped at games_updated#2: "},
@@ -143,6 +172,11 @@ func TestTraces(t *testing.T) {
 		{[]string{"diff", trace, trace}, 0, "the traces are the same"},
 		{[]string{"diff", trace, other}, sim.ExitDivergence, `name: "games_updated", "games_outdated"`},
 		{[]string{"diff", trace}, exitBad, "expected two traces"},
+		{[]string{"run", file, "--limit-events", "500"}, sim.ExitLiveness, "--seed 1 --limit-events 500\n"},
+		{[]string{"run", file, "--limit-events", "500", "--until", "weights_set#9"}, sim.ExitLiveness, "FAILED limit events\n"},
+		{[]string{"sweep", file, "--seeds", "2", "--limit-events", "500"}, sim.ExitLiveness, "FAILED limit events: 2 seeds, exit 3\n"},
+		{[]string{"ci", dir, "--limit-events", "500"}, sim.ExitLiveness, "limit events: not at its end after 500 events"},
+		{[]string{"run", file, "--quiet", "--limit-events", "0"}, 0, "0 violations"},
 	} {
 		if said, code := here(t, t.Context(), append([]string{"sim"}, c.args...)...); code != c.exit || !strings.Contains(said, c.want) {
 			t.Errorf("%v: exit code %d, want %d\n%s", c.args, code, c.exit, said)

@@ -539,8 +539,8 @@ func TestExitCodes(t *testing.T) {
 	if _, code := here(t, stopped, "sim", "sweep", "--quiet", file); code != exitBad {
 		t.Errorf("a sweep that is stopped: exit code %d, want 1", code)
 	}
-	if want := []string{"bad.json", "small.yaml"}; !slices.Equal(listing(t, dir), want) {
-		t.Errorf("files %v, want %v: a command that fails leaves none half written", listing(t, dir), want)
+	if want := []string{"bad.json", "small.yaml", "trace"}; !slices.Equal(listing(t, dir), want) {
+		t.Errorf("files %v, want %v: a command that fails leaves none half written but the trace", listing(t, dir), want)
 	}
 }
 

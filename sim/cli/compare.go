@@ -3,10 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"runtime"
 
 	"bettensor/sim"
+	"bettensor/sim/report"
 
 	"github.com/urfave/cli/v2"
 )
@@ -21,7 +21,9 @@ func compareCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "set-a", Usage: "set a key of the first scenario only (repeatable)"},
 			&cli.StringSliceFlag{Name: "set-b", Usage: "set a key of the second scenario only, as in `scoring.scheme=robust` (repeatable)"},
 			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "runs at a time"},
+			limitFlag(),
 			&cli.StringFlag{Name: "json", Usage: "write the comparison as data to `FILE`"},
+			&cli.StringFlag{Name: "report", Usage: "write a page of it, HTML that needs nothing else, to `FILE`"},
 			&cli.BoolFlag{Name: "quiet", Usage: "no progress"},
 		),
 		Action: compare,
@@ -55,11 +57,13 @@ func compare(c *cli.Context) error {
 	}
 	var outputs closers
 	defer outputs.abandon()
-	var data io.Writer
-	if path := c.String("json"); path != "" {
-		if data, err = outputs.create(path); err != nil {
-			return err
-		}
+	data, err := outputs.optional(c.String("json"))
+	if err != nil {
+		return err
+	}
+	page, err := outputs.optional(c.String("report"))
+	if err != nil {
+		return err
 	}
 	var about [2]sim.Side
 	var trials [2][]sim.Trial
@@ -87,6 +91,11 @@ func compare(c *cli.Context) error {
 	if data != nil {
 		if err := result.WriteJSON(data); err != nil {
 			return fail(exitBad, "write the comparison: %w", err)
+		}
+	}
+	if page != nil {
+		if err := report.WriteComparison(page, result, c.App.Version); err != nil {
+			return fail(exitBad, "%w", err)
 		}
 	}
 	if err := outputs.close(); err != nil {

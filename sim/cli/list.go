@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -122,7 +123,7 @@ func readCommand(name, usage string, say func(io.Writer, *loaded) error) *cli.Co
 func listCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "list",
-		Usage:     "list the scenarios of a folder: what each shows",
+		Usage:     "list the scenarios of a folder, and the benchmarks in its bench/: what each shows",
 		ArgsUsage: "[DIR]",
 		Action: func(c *cli.Context) error {
 			dir := "scenarios"
@@ -130,21 +131,40 @@ func listCommand() *cli.Command {
 				dir = c.Args().First()
 			}
 			files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
-			if err != nil || len(files) == 0 {
+			if err != nil {
+				return fail(exitBad, "list %s: %w", dir, err)
+			}
+			measured, err := filepath.Glob(filepath.Join(dir, "bench", "*.yaml"))
+			if err != nil {
+				return fail(exitBad, "list %s: %w", dir, err)
+			}
+			if len(files)+len(measured) == 0 {
 				return fail(exitBad, "no scenarios (*.yaml) in %s", dir)
 			}
-			for _, f := range files {
-				data, err := os.ReadFile(f)
-				if err != nil {
-					return fail(exitBad, "%w", err)
-				}
-				if _, err := fmt.Fprintf(c.App.Writer, "%s\n    %s\n", f, shows(string(data))); err != nil {
-					return lost(err)
-				}
+			b := bufio.NewWriter(c.App.Writer) // keeps the first error, so that only Flush is asked
+			if err := listFiles(b, files); err != nil {
+				return err
 			}
-			return nil
+			if len(measured) > 0 {
+				fmt.Fprint(b, "\nBenchmarks, for `bench run`:\n")
+			}
+			if err := listFiles(b, measured); err != nil {
+				return err
+			}
+			return lost(b.Flush())
 		},
 	}
+}
+
+func listFiles(b *bufio.Writer, files []string) error {
+	for _, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return fail(exitBad, "%w", err)
+		}
+		fmt.Fprintf(b, "%s\n    %s\n", f, shows(string(data)))
+	}
+	return nil
 }
 
 // shows is the first part of the comment that a scenario opens with, on one

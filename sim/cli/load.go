@@ -27,6 +27,11 @@ func scenarioFlags() []cli.Flag {
 	}
 }
 
+// limitFlag is of commands that run whole scenarios.
+func limitFlag() cli.Flag {
+	return &cli.Uint64Flag{Name: "limit-events", Value: sim.DefaultLimit, Usage: "fail a run after `N` events, those of the world among them, with what it was doing; 0 is no limit"}
+}
+
 func plantFlag() cli.Flag {
 	return &cli.StringFlag{Name: "plant", Usage: "put the bug `NAME` into the world and see it found (`sim plants` lists them)"}
 }
@@ -38,6 +43,7 @@ type loaded struct {
 	games []string // --games
 	sets  []string // --set
 	seed  *uint64  // --seed; nil where the file's own counts
+	limit *uint64  // --limit-events; nil where that was not given
 	data  []byte
 	files []market.File
 	// replay is the command that repeats it, where that is no `sim run`.
@@ -79,6 +85,10 @@ func loadFile(c *cli.Context, path string, own ...string) (*loaded, error) {
 	if c.IsSet("seed") {
 		n := c.Uint64("seed")
 		l.seed = &n
+	}
+	if c.IsSet("limit-events") {
+		n := c.Uint64("limit-events")
+		l.limit = &n
 	}
 	var err error
 	if l.data, err = readFile(path, scenario.MaxFileBytes); err != nil {
@@ -153,7 +163,11 @@ func (l *loaded) again() string {
 		s.Seed = *l.seed
 		p.Scenario = &s
 	}
-	return p.Command(program(), l.path, l.games, l.sets)
+	again := p.Command(program(), l.path, l.games, l.sets)
+	if l.limit != nil {
+		again += fmt.Sprintf(" --limit-events %d", *l.limit)
+	}
+	return again
 }
 
 // gameFiles are the names of the files of matches.

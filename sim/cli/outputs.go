@@ -4,14 +4,16 @@ import (
 	"bufio"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // closers are files that a command writes. A command that fails leaves none
-// half written.
+// half written, but for a trace that says at its end that it is.
 type closers struct {
 	files []*outFile
 }
@@ -93,6 +95,32 @@ func (c *closers) close() error {
 	}
 	c.files = nil
 	return nil
+}
+
+// keep closes one file of a command that failed, and drops the others: it is good
+// as far as it goes, and says so at its end. The error is err, with the file's name
+// where there is something in it.
+func (c *closers) keep(w io.Writer, err error) error {
+	for i, o := range c.files {
+		if w != io.Writer(o) {
+			continue
+		}
+		c.files = slices.Delete(c.files, i, i+1)
+		defer c.abandon()
+		one := closers{files: []*outFile{o}}
+		defer one.abandon()
+		if e := o.Flush(); e != nil {
+			return errors.Join(err, fmt.Errorf("write %s: %w", o.path, e))
+		}
+		if info, e := o.f.Stat(); e == nil && info.Size() == 0 {
+			return err // nothing was begun
+		}
+		if e := one.close(); e != nil {
+			return errors.Join(err, e)
+		}
+		return errors.Join(err, fmt.Errorf("%s holds the trace up to there", o.path))
+	}
+	return err
 }
 
 // abandon drops what was not closed.

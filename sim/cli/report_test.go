@@ -195,6 +195,56 @@ func TestReportInBrowser(t *testing.T) {
 	}
 }
 
+// TestReportInBrowserOfManyRuns: the pages of a sweep and of a comparison, as a
+// person opens them: no complaint, nothing wider than the window, and the table of
+// what was reached sorts.
+func TestReportInBrowserOfManyRuns(t *testing.T) {
+	chromium, err := exec.LookPath("chromium")
+	if err != nil {
+		t.Skip("no chromium in the path: install the package chromium to look at the pages in a browser")
+	}
+	const look = `document.documentElement.dataset.over = document.documentElement.scrollWidth - innerWidth;
+const sorted = document.querySelectorAll("#properties th button");
+if (sorted.length) { sorted[0].click(); }
+document.documentElement.dataset.first = (document.querySelector("#properties tbody th") || {}).textContent;`
+	sum := sha256.Sum256([]byte(look))
+	allowed := "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+	defer func() { plant = nil }()
+	plant = badWeights
+	dir := folder(t, map[string]string{"faulty.yaml": faulty + "sometimes: [settled, late_refused, scored]\n"})
+	file := filepath.Join(dir, "faulty.yaml")
+	for _, c := range []struct {
+		args  []string
+		width int
+		code  int
+		first string
+		want  []string
+	}{
+		{[]string{"sweep", file, "--seeds", "1..3"}, 1280, sim.ExitSafety, "late_refused", []string{"<title>FAILED: faulty, 3 seeds</title>", "<h3>invariant weights-valid</h3>", "sim run " + file + " --seed 3", "sim shrink " + file + " --seed 3 -o smaller.yaml"}},
+		{[]string{"compare", file, file, "--set-b", "scoring.scheme=robust", "--seeds", "1..2"}, 500, 5, "undefined", []string{", 2 seeds</title>", `id="shares"`, "the same for both", "--set scoring.scheme=robust"}},
+	} {
+		page := filepath.Join(dir, c.args[0]+".html")
+		out, code := here(t, t.Context(), append(append([]string{"sim"}, c.args...), "--quiet", "--report", page)...)
+		data, err := os.ReadFile(page)
+		if code != c.code || err != nil {
+			t.Fatalf("%s: exit code %d, want %d: %v\n%s", c.args[0], code, c.code, err, out)
+		}
+		for _, want := range c.want {
+			if !bytes.Contains(data, []byte(want)) {
+				t.Errorf("%s: the page does not hold %q", c.args[0], want)
+			}
+		}
+		data = bytes.Replace(data, []byte("script-src "), []byte("script-src "+html.EscapeString(allowed)+" "), 1)
+		if err := os.WriteFile(page, bytes.Replace(data, []byte("</body>"), []byte("<script>"+look+"</script></body>"), 1), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		dom := browse(t, chromium, page, c.width, 1500)
+		if over, err := strconv.Atoi(attribute(dom, "over")); err != nil || over > 0 || attribute(dom, "first") != c.first {
+			t.Errorf("%s: %d wider than the window (%v), first row %q, want %q", c.args[0], over, err, attribute(dom, "first"), c.first)
+		}
+	}
+}
+
 // attribute is what the page has noted of itself.
 func attribute(dom, name string) string {
 	m := regexp.MustCompile(`<html[^>]* data-` + name + `="([^"]*)"`).FindStringSubmatch(dom)

@@ -35,6 +35,7 @@ func runCommand() *cli.Command {
 			&cli.StringFlag{Name: "store", Usage: "leave the first validator's store in `DIR`, which must not exist"},
 			&cli.StringFlag{Name: "until", Usage: "stop at `EVENT#N`, as in weights_set#2, or after so many events, and print each node's state"},
 			plantFlag(),
+			limitFlag(),
 			&cli.BoolFlag{Name: "check", Usage: "run twice and compare the traces line by line"},
 			&cli.BoolFlag{Name: "quiet", Usage: "print the last lines only, no progress and no tables"},
 			&cli.IntFlag{Name: "rows", Usage: "print at most `N` miners, 0 for all"},
@@ -131,7 +132,7 @@ func (l *loaded) action(c *cli.Context) error {
 		bar.clear()
 	}
 	if err != nil {
-		return err
+		return outputs.keep(opt.Trace, err)
 	}
 	took := time.Since(began)
 	if opt.Until.Nth > 0 && res.Stopped == "" {
@@ -139,7 +140,7 @@ func (l *loaded) action(c *cli.Context) error {
 	}
 	var printed error
 	switch {
-	case opt.Until.Nth > 0:
+	case opt.Until.Nth > 0 && res.Unended == "":
 		printed = sim.WriteStates(out, res, states)
 	case c.Bool("quiet"):
 		printed = res.WriteSummary(out)
@@ -162,9 +163,10 @@ func (l *loaded) action(c *cli.Context) error {
 		}
 	}
 	failures := res.Failures()
+	failed := len(failures) > 0 && (opt.Until.Nth == 0 || res.Unended != "")
 	var led *report.Led
 	var unexplained error
-	if len(failures) > 0 && opt.Until.Nth == 0 {
+	if failed {
 		led, unexplained = l.led(opt, res)
 	}
 	if page != nil {
@@ -175,7 +177,7 @@ func (l *loaded) action(c *cli.Context) error {
 	if err := outputs.close(); err != nil {
 		return err
 	}
-	if len(failures) > 0 && opt.Until.Nth == 0 {
+	if failed {
 		if unexplained == nil {
 			unexplained = explain(out, opt.Revision, res, led)
 		}
@@ -201,7 +203,11 @@ func verdict(failures []sim.Failure, again string) error {
 
 // options are those of every run of a command.
 func (l *loaded) options(c *cli.Context) sim.RunOptions {
-	return sim.RunOptions{Stopped: c.Context.Err, Prepare: plant, Revision: c.App.Version, Games: l.gameFiles()}
+	o := sim.RunOptions{Stopped: c.Context.Err, Prepare: plant, Revision: c.App.Version, Games: l.gameFiles(), Limit: sim.DefaultLimit}
+	if l.limit != nil {
+		o.Limit = *l.limit
+	}
+	return o
 }
 
 // caseOf is a run as a line of a report.
@@ -218,7 +224,10 @@ const explainLines = 20
 // an invariant, and tells what led to it.
 func (l *loaded) led(opt sim.RunOptions, failed *sim.Result) (*report.Led, error) {
 	safety := failed.Exit() == sim.ExitSafety
-	res, err := l.once(sim.RunOptions{Stopped: opt.Stopped, Prepare: opt.Prepare, Last: report.Lines, FailFast: safety})
+	if failed.Unended != "" && !safety { // it kept its lines: another run would take as long
+		return &report.Led{Failure: failed.Failures()[0], At: failed.End, Event: failed.Events, Lines: failed.Last}, nil
+	}
+	res, err := l.once(sim.RunOptions{Stopped: opt.Stopped, Prepare: opt.Prepare, Limit: opt.Limit, Last: report.Lines, FailFast: safety})
 	if err != nil {
 		return nil, err
 	}
@@ -244,9 +253,12 @@ func explain(out io.Writer, revision string, failed *sim.Result, d *report.Led) 
 	b := &bytes.Buffer{}
 	fmt.Fprintf(b, "\nseed %d, revision %s\n", failed.Seed, revision)
 	fmt.Fprintf(b, "FAILED %s\n  %s\n", d.Failure.Signature(), d.Failure.First)
-	if d.Safety {
+	switch {
+	case len(lines) == 0:
+		fmt.Fprintln(b, "no line of the trace shortly before it")
+	case d.Safety:
 		fmt.Fprintf(b, "the last %d lines of the trace before it (event %d, %s):\n", len(lines), d.Event, d.At.Format(time.DateTime))
-	} else {
+	default:
 		fmt.Fprintf(b, "the last %d lines of the trace:\n", len(lines))
 	}
 	for _, line := range lines {
@@ -317,6 +329,9 @@ func (l *loaded) twice(ctx context.Context, opt sim.RunOptions, out io.Writer) (
 		})
 	}
 	differ, err := sim.Diff(pipes[0], pipes[1], explainLines)
+	if differ != nil && differ.Line == 0 { // a run that came to no end: its error says why
+		differ = nil
+	}
 	if differ != nil || err != nil {
 		cancel()
 	}

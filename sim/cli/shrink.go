@@ -22,6 +22,7 @@ func shrinkCommand() *cli.Command {
 			&cli.StringFlag{Name: "seeds", Usage: "look for a seed that fails in `A..B`, both included, or N for 1..N, and shrink the first"},
 			&cli.StringFlag{Name: "by", Usage: "keep this failure, as in `'invariant budget-per-day'`; the first violation otherwise"},
 			plantFlag(),
+			limitFlag(),
 			&cli.IntFlag{Name: "runs", Value: 200, Usage: "try at most `N` runs"},
 			&cli.StringFlag{Name: "o", Aliases: []string{"output"}, Usage: "write the smaller scenario to `FILE`; printed otherwise"},
 			&cli.BoolFlag{Name: "quiet", Usage: "do not tell each step"},

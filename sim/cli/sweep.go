@@ -3,7 +3,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"bettensor/sim"
+	"bettensor/sim/report"
 	"bettensor/sim/scenario"
 
 	"github.com/urfave/cli/v2"
@@ -35,10 +35,12 @@ func sweepCommand() *cli.Command {
 			&cli.StringFlag{Name: "seeds", Value: "1..10", Usage: "`A..B`, both included, or N for 1..N"},
 			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "runs at a time"},
 			plantFlag(),
+			limitFlag(),
 			&cli.BoolFlag{Name: "stop-on-failure", Usage: "end at the first seed that fails"},
 			&cli.StringFlag{Name: "against", Value: "random", Usage: "the `KIND` that others are compared with"},
 			&cli.StringFlag{Name: "json", Usage: "write all of it as data to `FILE`"},
 			&cli.StringFlag{Name: "junit", Usage: "write the verdict on each seed as JUnit XML to `FILE`"},
+			&cli.StringFlag{Name: "report", Usage: "write a page of it, HTML that needs nothing else, to `FILE`"},
 			&cli.BoolFlag{Name: "quiet", Usage: "no progress"},
 		),
 		Action: sweep,
@@ -82,21 +84,17 @@ func sweep(c *cli.Context) error {
 	}
 	var outputs closers
 	defer outputs.abandon()
-	var data, junit io.Writer
-	if path := c.String("json"); path != "" {
-		if data, err = outputs.create(path); err != nil {
+	var files [3]io.Writer
+	for i, name := range []string{"json", "junit", "report"} {
+		if files[i], err = outputs.optional(c.String(name)); err != nil {
 			return err
 		}
 	}
-	if path := c.String("junit"); path != "" {
-		if junit, err = outputs.create(path); err != nil {
-			return err
-		}
-	}
-	var report sim.SweepResult
+	data, junit, page := files[0], files[1], files[2]
+	var swept sim.SweepResult
 	var cases []sim.Case
 	var cut error
-	report.Parallel = workers
+	swept.Parallel = workers
 	began := time.Now()
 	for i, l := range scenarios {
 		if l, err = l.of(from); err != nil { // what is told of the scenario is told of its first seed
@@ -109,9 +107,9 @@ func sweep(c *cli.Context) error {
 		if i > 0 {
 			fmt.Fprintln(c.App.Writer)
 		}
-		before := report
-		report.Add(sim.SweptScenario{File: l.path, Scenario: l.plan.Scenario.Name, From: from, To: to, Stopped: len(runs) < s.n}, runs, with)
-		if err := writeSpread(c.App.Writer, l, report.Kinds[len(before.Kinds):], with, from, to); err != nil {
+		before := swept
+		swept.Add(sim.SweptScenario{File: l.path, Scenario: l.plan.Scenario.Name, From: from, To: to, Stopped: len(runs) < s.n}, runs, with)
+		if err := writeSpread(c.App.Writer, l, swept.Kinds[len(before.Kinds):], with, from, to); err != nil {
 			return lost(err)
 		}
 		for _, o := range runs {
@@ -121,14 +119,12 @@ func sweep(c *cli.Context) error {
 			break
 		}
 	}
-	report.Seconds = time.Since(began).Seconds()
-	report.SeedsPerSecond = float64(report.Seeds) / report.Seconds
-	printed := writeSweep(c.App.Writer, &report)
+	swept.Seconds = time.Since(began).Seconds()
+	swept.SeedsPerSecond = float64(swept.Seeds) / swept.Seconds
+	printed := writeSweep(c.App.Writer, &swept)
 	if data != nil {
-		e := json.NewEncoder(data)
-		e.SetIndent("", "  ")
-		if err := e.Encode(&report); err != nil {
-			return fail(exitBad, "write the result: %w", err)
+		if err := encodeJSON(data, &swept); err != nil {
+			return err
 		}
 	}
 	if junit != nil {
@@ -136,11 +132,16 @@ func sweep(c *cli.Context) error {
 			return fail(exitBad, "%w", err)
 		}
 	}
+	if page != nil {
+		if err := report.WriteSweep(page, &report.Sweep{Result: &swept, Revision: c.App.Version, Smaller: smallerCommand}); err != nil {
+			return fail(exitBad, "%w", err)
+		}
+	}
 	if err := outputs.close(); err != nil {
 		return err
 	}
-	if report.Exit != sim.ExitPass {
-		return &exitError{report.Exit, errors.Join(cut, sweepVerdict(&report), printed)}
+	if swept.Exit != sim.ExitPass {
+		return &exitError{swept.Exit, errors.Join(cut, sweepVerdict(&swept), printed)}
 	}
 	if cut != nil {
 		return &exitError{exitBad, errors.Join(cut, printed)}
@@ -344,8 +345,8 @@ func writeSweep(w io.Writer, r *sim.SweepResult) error {
 			seeds = append(seeds, strconv.FormatUint(s.Seed, 10))
 		}
 		fmt.Fprintf(b, "  seeds: %s\n  again: %s\n", strings.Join(seeds, " "), first.Replay)
-		if first.Exit != sim.ExitBad {
-			fmt.Fprintf(b, "  smaller: %s -o smaller.yaml\n", strings.Replace(first.Replay, " sim run ", " sim shrink ", 1))
+		if smaller := smallerCommand(first); smaller != "" {
+			fmt.Fprintf(b, "  smaller: %s\n", smaller)
 		}
 	}
 	if n := len(r.Sometimes); n > 0 {
@@ -366,6 +367,15 @@ func writeSweep(w io.Writer, r *sim.SweepResult) error {
 	}
 	fmt.Fprintf(b, "%s, %s\n%d events in %.1f s on %d workers: %.2f seeds/s\n", seedsText(uint64(r.Seeds)), word, r.Events, r.Seconds, r.Parallel, r.SeedsPerSecond)
 	return b.Flush()
+}
+
+// smallerCommand looks for a smaller scenario that fails alike; "" for a run that
+// came to no result.
+func smallerCommand(f sim.SeedFailure) string {
+	if f.Exit == sim.ExitBad {
+		return ""
+	}
+	return strings.Replace(f.Replay, " sim run ", " sim shrink ", 1) + " -o smaller.yaml"
 }
 
 // seedsText counts seeds in words.

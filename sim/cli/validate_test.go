@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -68,5 +70,28 @@ func TestSchemaCommand(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(stdout), &schema); err != nil || code != 0 || schema.Schema != "https://json-schema.org/draft/2020-12/schema" {
 		t.Errorf("exit %d, %v, draft %q", code, err, schema.Schema)
+	}
+}
+
+// TestListTellsBenchmarksApart: what cannot be run with sim run is listed under its
+// own heading.
+func TestListTellsBenchmarksApart(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"b.yaml": "# Shows: much.\n# Expect: more.\nname: b\n", "bench.txt": "no"})
+	stdout, _, _ := call(t, dir, "sim", "list", dir)
+	plain := filepath.Join(dir, "b.yaml") + "\n    much.\n"
+	if stdout != plain {
+		t.Errorf("without benchmarks:\n%s", stdout)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "bench"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	load := filepath.Join(dir, "bench", "a.yaml")
+	if err := os.WriteFile(load, []byte("# Shows: speed.\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stdout, _, _ = call(t, dir, "sim", "list", dir)
+	if want := plain + "\nBenchmarks, for `bench run`:\n" + load + "\n    speed.\n"; stdout != want {
+		t.Errorf("with benchmarks:\n%s\nwant\n%s", stdout, want)
 	}
 }

@@ -1,28 +1,21 @@
-// Package report makes one page of HTML of a simulated run: verdict, what failed
-// first, faults and events on one axis of time, weights and tiers by kind of
-// miner, reward, latency, what was checked. The page is whole in itself: it asks
-// no network for anything, and reads from a disk as it does from a server.
+// Package report makes pages of HTML: of a simulated run (verdict, what failed first,
+// faults and events on one axis of time, weights and tiers by kind of miner, reward,
+// latency, what was checked), of a sweep of seeds, and of a comparison of two
+// mechanisms. A page is whole in itself: it asks no network for anything, and reads
+// from a disk as it does from a server.
 //
-// Read report.go for what goes into a page and its bounds, draw.go for what the
-// script of the page is given, page/ for the page. sim/cli calls it.
+// Read report.go for what goes into a run's page and its bounds, draw.go for what
+// the script of that page is given, sweep.go and compare.go for the other two,
+// frame.go for what all have, page/ for the templates. sim/cli calls it.
 package report
 
 import (
-	"bufio"
-	"bytes"
-	"crypto/sha256"
-	"embed"
-	"encoding/base64"
-	"fmt"
-	"html/template"
 	"io"
 	"math"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"bettensor/node/bet"
 	"bettensor/sim"
 	"bettensor/sim/invariant"
 )
@@ -57,47 +50,33 @@ type Led struct {
 	Smaller string    // the command that looks for a smaller scenario; "" for none
 }
 
-//go:embed page
-var files embed.FS
-
-var page = template.Must(template.New("page.html").Funcs(template.FuncMap{
-	"grouped": grouped, "percent": percent, "signed": signed, "ratio": ratio, "tao": tao, "dollars": dollars, "date": date, "bar": bar,
-	"figure": figure, "add": func(a, b int) int { return a + b },
-}).ParseFS(files, "page/page.html"))
-
 // Write writes the page. The error is w's, or a value's that cannot be shown.
 func Write(w io.Writer, r *Run) error {
 	v, err := newView(r)
 	if err != nil {
 		return err
 	}
-	b := bufio.NewWriter(w)
-	if err := page.Execute(b, v); err != nil {
-		return fmt.Errorf("report of %s: %w", r.Result.Scenario, err)
-	}
-	return b.Flush()
+	return v.write(w, "run.html", v, r.Result.Scenario)
 }
 
 // view is the page's data in the words of its template.
 type view struct {
 	*sim.Result
-	About, Revision string
-	Passed          bool
-	Failures        []sim.Failure
-	Led             *Led
-	Rows            []kindRow
-	Most            float64 // earned by each miner of the richest kind, in rao
-	Shown           []sim.MinerResult
-	MinersLeft      int
-	Docs            map[string]string // of the invariants
-	Checks          uint64
-	Latencies       []sim.MetricResult
-	Measured        []sim.MetricResult
-	Wanted, Other   []sim.PropertyResult
-	Drawing         *drawing
-	Style           template.CSS
-	Script          template.JS
-	Policy          string
+	frame
+	About         string
+	Passed        bool
+	Failures      []sim.Failure
+	Led           *Led
+	Rows          []kindRow
+	Most          float64 // earned by each miner of the richest kind, in rao
+	Shown         []sim.MinerResult
+	MinersLeft    int
+	Docs          map[string]string // of the invariants
+	Checks        uint64
+	Latencies     []sim.MetricResult
+	Measured      []sim.MetricResult
+	Wanted, Other []sim.PropertyResult
+	Drawing       *drawing
 }
 
 // kindRow is a kind of miner as a row.
@@ -107,19 +86,11 @@ type kindRow struct {
 }
 
 func newView(r *Run) (*view, error) {
-	style, err := files.ReadFile("page/page.css")
+	f, err := newFrame(r.Revision, "page/page.js", "page/run.js")
 	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+		return nil, err
 	}
-	script, err := files.ReadFile("page/page.js")
-	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
-	}
-	script = bytes.ReplaceAll(script, []byte("\r\n"), []byte("\n")) // as a browser reads it: its sum is taken
-	sum := sha256.Sum256(script)
-	v := &view{Result: r.Result, About: r.About, Revision: r.Revision, Failures: r.Result.Failures(), Docs: map[string]string{},
-		Drawing: newDrawing(r.Result), Style: template.CSS(style), Script: template.JS(script),
-		Policy: "default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"}
+	v := &view{frame: f, Result: r.Result, About: r.About, Failures: r.Result.Failures(), Docs: map[string]string{}, Drawing: newDrawing(r.Result)}
 	v.Passed = len(v.Failures) == 0
 	if r.Led != nil {
 		led := *r.Led
@@ -177,69 +148,4 @@ func boolean(b bool) int {
 		return 1
 	}
 	return 0
-}
-
-// bar is the length of a bar of at most 100 for a part of a whole.
-func bar(part, whole float64) string {
-	if whole <= 0 {
-		return "0"
-	}
-	return strconv.FormatFloat(min(max(100*part/whole, 0), 100), 'f', 1, 64)
-}
-
-func grouped(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "\u202f" + s[i:]
-	}
-	return s
-}
-
-func percent(v float64) string { return fmt.Sprintf("%.1f\u202f%%", 100*v) }
-
-// signed is a share that may be a loss, of n things; "–" of none.
-func signed(v float64, n int) string {
-	if n == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%+.1f\u202f%%", 100*v)
-}
-
-func ratio(v float64) string {
-	if v == 0 {
-		return "–"
-	}
-	return fmt.Sprintf("%.3f", v)
-}
-
-// tao is an amount of rao.
-func tao(rao any) string {
-	switch x := rao.(type) {
-	case uint64:
-		return fmt.Sprintf("%.2f", float64(x)/1e9)
-	case float64:
-		return fmt.Sprintf("%.2f", x/1e9)
-	}
-	return "–"
-}
-
-func dollars(cents int64) string { return bet.Cents(cents).String() }
-
-func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
-
-// figure is a number of a unit; times are durations.
-func figure(x float64, unit string) string {
-	if unit == "s" {
-		d := time.Duration(x * 1e9)
-		switch {
-		case d >= time.Minute:
-			d = d.Round(time.Second)
-		case d >= time.Second:
-			d = d.Round(10 * time.Millisecond)
-		default:
-			d = d.Round(10 * time.Microsecond)
-		}
-		return d.String()
-	}
-	return strconv.FormatFloat(x, 'g', 5, 64)
 }

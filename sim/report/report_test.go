@@ -113,11 +113,76 @@ func TestPageIsBounded(t *testing.T) {
 	}
 }
 
-// TestPageNeedsNothing: a page loads nothing from anywhere.
+// sweepOf and comparisonOf make pages with a name that means harm wherever one is
+// shown, and with more of everything than is shown.
+func sweepOf(t *testing.T, name string) string {
+	t.Helper()
+	r := &sim.SweepResult{Seeds: 9000, Failed: 9000, Exit: sim.ExitSafety, Against: name, Parallel: 2, ByInvariant: map[string]int{name: 3, "books-equal": 5}}
+	r.Scenarios = []sim.SweptScenario{{File: name, Scenario: name, Seeds: 9000, Stopped: true}}
+	for i := range 9000 {
+		r.Failures = append(r.Failures, sim.SeedFailure{File: name, Seed: uint64(i), Failure: sim.Failure{Exit: sim.ExitSafety, Kind: "invariant", By: fmt.Sprint(name, i%300), First: name}, Replay: "sim run " + name})
+	}
+	r.Sometimes = []sim.SweptProperty{{Scenario: name, Name: name}, {Scenario: name, Name: "settled", Seeds: 4, Reached: 5000}}
+	r.Kinds = []sim.KindSpread{{Scenario: name, Kind: name, Miners: 2, Runs: 9000, Mean: 3e9, Share: 0.25, CLV: 1}, {Scenario: name, Kind: "idle", Runs: 9000}}
+	var b bytes.Buffer
+	if err := report.WriteSweep(&b, &report.Sweep{Result: r, Revision: name, Smaller: func(f sim.SeedFailure) string { return "sim shrink " + f.File }}); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func comparisonOf(t *testing.T, name string) string {
+	t.Helper()
+	half := 0.5
+	c := &sim.Comparison{A: sim.Side{File: name, Scenario: name, Scheme: name, Replay: name}, B: sim.Side{File: name, Scenario: name, Scheme: name, Replay: name}, Seeds: 50, From: 1, To: 50, PerMiner: "TAO",
+		Differs: []string{name}, SkillCorrelation: sim.Pair{B: &half}, Trust: []sim.ValidatorPair{{Validator: name}}, Exit: sim.ExitThreshold}
+	c.Kinds = []sim.KindComparison{{Kind: name, Miners: 3, A: &sim.Share{Share: 0.25, Low: 0.125, High: 0.5, Emission: 12}, B: &sim.Share{Share: 0.5, Low: 0.25, High: 1, Random: &sim.Interval{Mean: 4, Low: 3, High: 5}}, Difference: &sim.Interval{Mean: 0.25, Low: -0.125, High: 0.5}},
+		{Kind: "absent", A: &sim.Share{Share: 0.1}}}
+	for i := range 300 {
+		c.Failures = append(c.Failures, sim.ComparedFailure{Side: "a", Seed: uint64(i), Failure: sim.Failure{Exit: sim.ExitThreshold, Kind: "threshold", By: name, First: name}, Replay: "sim run " + name})
+	}
+	var b bytes.Buffer
+	if err := report.WriteComparison(&b, c, name); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// TestPagesOfManyRuns: the pages of a sweep and of a comparison take names as text,
+// load nothing, run one script, and are bounded; they tell what failed with its
+// commands, what was not reached, and what was not measured.
+func TestPagesOfManyRuns(t *testing.T) {
+	for _, c := range []struct {
+		page string
+		want []string
+	}{
+		{sweepOf(t, evil), []string{"exit code 2", "30 of 9000 seeds", " and 10 more", "200 more are in", "sim shrink ", "not reached</span>", "reached</span><td class=\"number\" data-v=\"4\">4", "9000, stopped",
+			`<rect class="fill" width="25.0" height="8"/>`, `<th scope="row">books-equal`}},
+		{comparisonOf(t, evil), []string{"300 failures, exit code 5", "200 more are in", "b: does not play", "<td class=\"number\">–<td class=\"number\">0.500</tr>", "4.00 (3.00 to 5.00)", "&#43;25.0\u202f%", "-12.5\u202f% to &#43;50.0\u202f%",
+			`<rect class="fill" width="25.0" height="8"/><rect class="interval" x="12.5" y="3" width="37.5" height="2"/>`, `<span class="warn">differ</span>`}},
+	} {
+		for _, want := range c.want {
+			if !strings.Contains(c.page, want) {
+				t.Errorf("the page does not hold %q", want)
+			}
+		}
+		for _, bad := range []string{"<script>alert", "</script><script>", "<img", "ZgotmplZ"} {
+			if strings.Contains(c.page, bad) {
+				t.Errorf("the page holds %q", bad)
+			}
+		}
+		if n := strings.Count(c.page, "<script"); n != 1 || len(c.page) > 500_000 {
+			t.Errorf("%d scripts, %d bytes", n, len(c.page))
+		}
+	}
+}
+
+// TestPageNeedsNothing: no page loads anything from anywhere.
 func TestPageNeedsNothing(t *testing.T) {
 	page := write(t, &report.Run{Result: &sim.Result{Scenario: "x", Start: began, End: began}})
+	all := page + sweepOf(t, "x") + comparisonOf(t, "x")
 	for _, loads := range []string{`(?i)<link`, `(?i)\bsrc=`, `(?i)@import`, `(?i)\burl\((?:[^#$]|$)`, `(?i)fetch\(`, `XMLHttpRequest`, `WebSocket\(`} {
-		if m := regexp.MustCompile(loads).FindString(page); m != "" {
+		if m := regexp.MustCompile(loads).FindString(all); m != "" {
 			t.Errorf("the page holds %q", m)
 		}
 	}
