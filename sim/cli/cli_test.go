@@ -150,7 +150,7 @@ func TestBadInput(t *testing.T) {
 		{"games not UTF-8", "sim run ok.yaml --games utf.csv", []string{"utf.csv:2:42: expected UTF-8 text, got the byte 0xff"}},
 		{"several files of games", "sim run ok.yaml --games utf.csv --games rows.csv", []string{"utf.csv:2:42: ", "rows.csv:2:29: ", "rows.csv:2:35: ", "rows.csv:3:37: ", "rows.csv:4:32: "}},
 		{"header of games", "sim run ok.yaml --games header.csv", []string{`header.csv:1:1: expected a known column, got "kick_off" (nearest: kickoff)`, "header.csv:1:118: expected the column kickoff, which is missing"}},
-		{"missing games", "sim run ok.yaml --games none.csv", []string{"open none.csv: no such file"}},
+		{"missing games", "sim run ok.yaml --games none.csv", []string{"ok.yaml: --games: open none.csv: no such file"}},
 		{"no games to play", "sim run ok.yaml --set duration=1h", []string{"ok.yaml: make up a market: "}},
 		{"--json into no folder", "sim run ok.yaml --json no/x.json", []string{"write no/x.json: no such file or directory"}},
 		{"--json onto a folder", "sim run ok.yaml --json .", []string{"write .: is a directory"}},

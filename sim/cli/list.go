@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -42,12 +43,7 @@ func validate(c *cli.Context) error {
 			_, err = fmt.Fprintf(c.App.Writer, "%s: ok, a benchmark\n", path)
 		default:
 			bad++
-			// What no one place is to blame for is told of the file's beginning.
-			text := err.Error()
-			if rest, whole := strings.CutPrefix(text, path+": "); whole {
-				text = path + ":1:1: " + rest
-			}
-			_, err = fmt.Fprintln(c.App.Writer, text)
+			_, err = fmt.Fprintln(c.App.Writer, placed(path, err))
 		}
 		if err != nil {
 			return lost(err)
@@ -57,6 +53,22 @@ func validate(c *cli.Context) error {
 		return fail(exitBad, "%d of %d scenarios cannot be run, for what is said above", bad, c.NArg())
 	}
 	return nil
+}
+
+// placed is what is wrong with a file, a line each with its place. What no one
+// place is to blame for is told of the file's beginning, as is a file that cannot
+// be read.
+func placed(path string, err error) string {
+	if e := (*fs.PathError)(nil); errors.As(err, &e) && e.Path == path {
+		return path + ":1:1: expected a scenario: " + e.Err.Error()
+	}
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		if rest, whole := strings.CutPrefix(line, path+": "); whole {
+			lines[i] = path + ":1:1: " + rest
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 func describeCommand() *cli.Command {

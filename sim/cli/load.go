@@ -108,8 +108,9 @@ func (l *loaded) prepare() error {
 		return &exitError{exitBad, problems}
 	}
 	if l.files == nil {
-		names := l.games
+		names, by := l.games, "--games"
 		if len(names) == 0 {
+			by = "market.file"
 			for _, f := range s.Market.Files { // named in the scenario: beside it
 				if !filepath.IsAbs(f) {
 					f = filepath.Join(filepath.Dir(l.path), f)
@@ -117,12 +118,16 @@ func (l *loaded) prepare() error {
 				names = append(names, f)
 			}
 		}
+		var missing []error
 		for _, f := range names {
 			data, err := readFile(f, maxGamesBytes)
 			if err != nil {
-				return err
+				missing = append(missing, fmt.Errorf("%s: %s: %w", l.path, by, err))
 			}
 			l.files = append(l.files, market.File{Name: f, Data: data})
+		}
+		if len(missing) > 0 {
+			return &exitError{exitBad, errors.Join(missing...)}
 		}
 	}
 	plan, bad, err := sim.NewPlan(s, l.files)

@@ -33,7 +33,7 @@ var chainKinds = []Kind{
 		[]Param{share, rate, {"code", "NotANameWeKnow"}}},
 	{"chain.nonce_clash", "Another extrinsic of the same key has taken the nonce: what the target sends is refused as stale.", Nodes, "all",
 		[]Param{share, rate}},
-	{"chain.hyperparameters", "The subnet's owner changes hyperparameters, and changes them back when the window ends.", Nodes, "all",
+	{"chain.hyperparameters", "The subnet's owner changes hyperparameters, and changes them back when the window ends. At least one is given.", Nodes, "all",
 		hyperparameters},
 	{"chain.upgrade", "The runtime is upgraded, for good. While the window lasts, extrinsics of the target are still signed for the old one and refused.", Nodes, "all",
 		append([]Param{share, {"schedule", "same"}}, hyperparameters...)},

@@ -13,6 +13,10 @@ type Kind struct {
 	Params []Param
 }
 
+// Needs says that the kind does nothing by its defaults: a fault of it is given
+// at least one parameter.
+func (k Kind) Needs() bool { return k.What == "chain.hyperparameters" }
+
 // Param is a parameter that a kind takes: its key in Params and its default in
 // the form of a scenario file.
 type Param struct{ Key, Default string }

@@ -3,6 +3,7 @@ package scenario
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -109,8 +110,8 @@ func writeBlock(b *strings.Builder, v reflect.Value, f field, indent string) {
 	}
 }
 
-// flow is a value on one line.
-func flow(v reflect.Value) string {
+// flow is a value on one line, without some of its keys where it has any.
+func flow(v reflect.Value, without ...string) string {
 	if isScalar(v.Type()) {
 		text := formatValue(v)
 		if v.Kind() == reflect.String {
@@ -121,7 +122,7 @@ func flow(v reflect.Value) string {
 	var parts []string
 	if v.Kind() == reflect.Slice {
 		for i := range v.Len() {
-			parts = append(parts, flow(v.Index(i)))
+			parts = append(parts, flow(v.Index(i), without...))
 		}
 		return "[" + strings.Join(parts, ", ") + "]"
 	}
@@ -132,11 +133,20 @@ func flow(v reflect.Value) string {
 			if text := flowParams(v, to, f, fields); text != "" {
 				parts = append(parts, f.key+": "+text)
 			}
-		} else if present(v, f) {
-			parts = append(parts, f.key+": "+flow(to))
+		} else if present(v, f) && !slices.Contains(without, f.key) {
+			parts = append(parts, f.key+": "+flow(to, impliedIn(v, f.key)...))
 		}
 	}
 	return "{" + strings.Join(parts, ", ") + "}"
+}
+
+// impliedIn are the keys of the items of a value's list that the value itself
+// tells: an event starts the window of a fault that has a when.
+func impliedIn(v reflect.Value, key string) []string {
+	if f, ok := v.Addr().Interface().(*fault.Fault); ok && key == "windows" && f.When != "" {
+		return []string{"at"}
+	}
+	return nil
 }
 
 // flowParams writes the parameters that the sibling's value takes.
@@ -188,7 +198,11 @@ func quote(text string) string {
 // Describe is a few lines for people: what runs, for how long, who plays.
 func (s *Scenario) Describe() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", s.Name, strings.TrimSpace(s.About))
+	b.WriteString(s.Name)
+	if about := strings.TrimSpace(s.About); about != "" {
+		b.WriteString(": " + about)
+	}
+	b.WriteByte('\n')
 	length := "until the games end"
 	if len(s.Market.Files) == 0 {
 		length = formatDuration(s.Market.Span)
@@ -213,21 +227,40 @@ func (s *Scenario) Describe() string {
 	}
 	for i := range s.Faults {
 		f := &s.Faults[i]
-		when := "at " + formatDuration(f.At)
-		if f.When != "" {
-			when = "when " + f.When
-		} else if f.Every > 0 {
-			when += " and every " + formatDuration(f.Every)
-		}
-		if f.For > 0 {
-			when += " for " + formatDuration(f.For)
-		}
-		fmt.Fprintf(&b, "  fault       %s: %s of %s %s\n", f.Name, f.What, f.Target, when)
+		fmt.Fprintf(&b, "  fault       %s: %s of %s %s\n", f.Name, f.What, f.Target, happens(f))
 	}
 	for _, i := range s.Invariants.Disable {
 		fmt.Fprintf(&b, "  not watched %s: %s\n", i.Name, i.Reason)
 	}
 	return b.String()
+}
+
+// happens says when a fault does, in words.
+func happens(f *fault.Fault) string {
+	at, length := f.At, f.For
+	if n := len(f.Windows); n > 0 {
+		at, length = f.Windows[0].At, f.Windows[0].For
+		if n > 1 {
+			return fmt.Sprintf("in %d windows, the first at %s and the last at %s", n, formatDuration(at), formatDuration(f.Windows[n-1].At))
+		}
+	}
+	when := "at " + formatDuration(at)
+	switch {
+	case f.When != "":
+		when = "when " + f.When
+	case f.Every > 0:
+		when += " and every " + formatDuration(f.Every)
+	}
+	if length > 0 {
+		when += " for " + formatDuration(length)
+	}
+	if f.Until > 0 {
+		when += " until " + formatDuration(f.Until)
+	}
+	if f.Windows == nil && f.Probability < 1 {
+		when += ", with probability " + strconv.FormatFloat(f.Probability, 'g', -1, 64)
+	}
+	return when
 }
 
 // Field is one key of the format, for documentation and schemas.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bettensor/sim/fault"
@@ -119,6 +120,21 @@ func (d *decoder) checkVoters(s *Scenario) {
 	}
 }
 
+// checkNeeds checks that a fault of a kind that does nothing by its defaults was
+// given a parameter.
+func (d *decoder) checkNeeds(kind fault.Kind, p string) {
+	if !kind.Needs() {
+		return
+	}
+	keys := make([]string, len(kind.Params))
+	for i, x := range kind.Params {
+		if keys[i] = x.Key; d.at[p+".parameters."+x.Key] != nil {
+			return
+		}
+	}
+	d.wrong(p, "parameters are needed for %s, which changes nothing without: expected at least one of %s", kind.What, strings.Join(keys, ", "))
+}
+
 // checkSwarm checks what the seed may choose of.
 func (d *decoder) checkSwarm(s *Scenario) {
 	for i := range s.Swarm.Faults {
@@ -130,6 +146,7 @@ func (d *decoder) checkSwarm(s *Scenario) {
 		one := fault.Fault{What: f.What, Target: f.Target}
 		if d.at[p] != nil {
 			d.checkTarget(s, &one, kind, known, p)
+			d.checkNeeds(kind, p)
 		}
 		f.Target = one.Target
 	}

@@ -254,6 +254,7 @@ func (d *decoder) checkFault(s *Scenario, f *fault.Fault, p string) {
 	d.checkTarget(s, f, kind, known, p)
 
 	given := func(key string) bool { return d.at[p+"."+key] != nil }
+	d.checkNeeds(kind, p)
 	if given("windows") {
 		d.checkWindows(s, f, p)
 		return

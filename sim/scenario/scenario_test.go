@@ -470,7 +470,8 @@ func TestFaultPrintsBack(t *testing.T) {
 	})
 }
 
-// TestEveryKindHasItsDefaults: a fault of each kind needs no parameter.
+// TestEveryKindHasItsDefaults: a fault of each kind needs no parameter, but for one
+// that would do nothing.
 func TestEveryKindHasItsDefaults(t *testing.T) {
 	for _, k := range fault.Kinds() {
 		text := fmt.Sprintf("{name: a, what: %s, at: 1h, target: %s}", k.What, map[fault.Hits]string{
@@ -479,6 +480,14 @@ func TestEveryKindHasItsDefaults(t *testing.T) {
 			text = fmt.Sprintf("{name: a, what: %s, at: 1h}", k.What)
 		}
 		f, problems := scenario.ParseFault("f", []byte(text))
+		if k.Needs() {
+			want := fmt.Sprintf("f:1:1: fault: parameters are needed for %s, which changes nothing without: expected at least one of %s, ", k.What, k.Params[0].Key)
+			if len(problems) != 1 || !strings.HasPrefix(problems[0].String(), want) {
+				t.Errorf("%s: %v, want %q", k.What, problems, want)
+			}
+			text = strings.Replace(text, "}", fmt.Sprintf(", parameters: {%s: 7}}", k.Params[0].Key), 1)
+			f, problems = scenario.ParseFault("f", []byte(text))
+		}
 		if len(problems) > 0 {
 			t.Errorf("%s: %v", k.What, problems)
 			continue
