@@ -132,7 +132,7 @@ func (p *predictions) received(e *PredictionReceived) {
 		p.refuse(e, refusal)
 		return
 	}
-	row := &ledger.Prediction{Prediction: admitted, Arrived: book.arrived + 1}
+	row := &ledger.Prediction{Prediction: admitted, Book: score.Book(offer.Game.Odds), Arrived: book.arrived + 1}
 	row.Received = now // as Admit has it, but for a planted bug
 	if !book.budget.Reserve(e.Hotkey, day, row.Wager) && !p.v.has(DefectBudgetRead) {
 		panic("predictions: admitted beyond the budget") // Admit has just checked it
@@ -285,7 +285,7 @@ func (p *predictions) settle(g *bet.Game) {
 			p.stats.corrected++
 		}
 		p.stats.settled++
-		settled := &ledger.Prediction{Prediction: next, Raw: row.Raw, Arrived: row.Arrived}
+		settled := &ledger.Prediction{Prediction: next, Raw: row.Raw, Book: row.Book, Arrived: row.Arrived}
 		book.replace(i, settled)
 		p.accuracy.row(settled, g.Closing, 1)
 		if b == nil {

@@ -122,8 +122,8 @@ func TestRobustStandsStillBetweenSeasons(t *testing.T) {
 			if d > last {
 				g.Status, g.Outcome = bet.Void, bet.Unfinished
 			} else {
-				for o := range g.Closing { // the line moves, another way each day
-					g.Closing[o] = g.Odds[o] * (1 - 0.02*float64((d+3*o)%5-1))
+				for o := range g.Closing { // the line moves, another way each day, and towards m0
+					g.Closing[o] = g.Odds[o] * (1 - 0.02*float64((d+3*o)%5-o))
 				}
 			}
 		}, disturb)

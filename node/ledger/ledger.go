@@ -14,7 +14,7 @@ import (
 
 // SchemaVersion of the tables below. A change of any codec is a migration
 // (migrate.go).
-const SchemaVersion = 2
+const SchemaVersion = 3
 
 // How long rows stay, in UTC days. What is older is dropped once a day by the
 // service that writes it; nothing that is still open is.

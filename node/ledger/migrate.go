@@ -4,13 +4,14 @@ import (
 	"fmt"
 	"math"
 
+	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/pack"
 	"bettensor/store"
 )
 
 // migrations take a store from one version of the schema to the next.
-var migrations = []func(store.Snapshot, *store.Batch) error{oneToTwo}
+var migrations = []func(store.Snapshot, *store.Batch) error{oneToTwo, twoToThree}
 
 // oneToTwo: weight sets say how they were committed and in which extrinsic, and
 // there are receipts. The metagraph is read from the chain again.
@@ -21,6 +22,26 @@ func oneToTwo(s store.Snapshot, b *store.Batch) error {
 	return old.Scan(s, nil, nil, func(n uint64, w *WeightSet) error {
 		Weights.Put(b, n, w)
 		return nil
+	})
+}
+
+// twoToThree: predictions say what margin was in the price they took. Of those
+// there are it is not known.
+func twoToThree(s store.Snapshot, b *store.Batch) error {
+	old := Predictions
+	old.Row.Read = readPrediction2
+	return old.Scan(s, nil, nil, func(k PredictionKey, p *Prediction) error {
+		Predictions.Put(b, k, p)
+		return nil
+	})
+}
+
+// readPrediction2 reads a prediction of version 2 or 1.
+func readPrediction2(row []byte) (Prediction, error) {
+	return whole(row, func(r *pack.Reader) (p Prediction, err error) {
+		p.Raw, p.Arrived = r.Float(), r.Uint()
+		p.Prediction, err = bet.ReadPrediction(r)
+		return p, err
 	})
 }
 

@@ -1,9 +1,11 @@
 package ledger
 
 import (
+	"errors"
 	"testing"
 	"time"
 
+	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/pack"
 	"bettensor/store"
@@ -75,5 +77,51 @@ func TestMigrateFromVersionOne(t *testing.T) {
 	}
 	if found.Metagraph != nil || found.Facts[FactTiersFrom] != fact {
 		t.Errorf("metagraph %v, facts %v", found.Metagraph, found.Facts)
+	}
+}
+
+// TestMigrateFromVersionTwo: predictions keep what they said, and nobody knows the
+// margin of the price they took.
+func TestMigrateFromVersionTwo(t *testing.T) {
+	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	rows := []Prediction{
+		{Prediction: bet.Prediction{ID: "a", Hotkey: "h", Game: "g", Odds: 2.5, Wager: 100, Received: at, Confidence: -1}, Raw: 0.25, Arrived: 1},
+		{Prediction: bet.Prediction{ID: "b", Hotkey: "h", Game: "g", Outcome: bet.Away, Odds: 4, Wager: 300, Received: at, State: bet.Lost, Settled: at}, Raw: 1, Arrived: 2},
+	}
+	two := Schema()
+	two.Version, two.Migrations = 2, two.Migrations[:1]
+	old := Predictions
+	old.Row.Append = func(dst []byte, p *Prediction) []byte {
+		return bet.AppendPrediction(pack.AppendUint(pack.AppendFloat(dst, p.Raw), p.Arrived), &p.Prediction)
+	}
+
+	var disk store.MemDisk
+	e, err := store.OpenMem(&disk, two)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b store.Batch
+	for i := range rows {
+		old.Put(&b, rows[i].Key(), &rows[i])
+	}
+	if err := errors.Join(e.Apply(1, []*store.Batch{&b}, true), e.Close()); err != nil {
+		t.Fatal(err)
+	}
+	again, err := store.OpenMem(&disk, Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	s, err := again.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	found, err := LoadValidator(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := gocmp.Diff(rows, found.Predictions); d != "" {
+		t.Error(d)
 	}
 }

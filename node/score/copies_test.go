@@ -50,7 +50,7 @@ func TestWhoIsCredited(t *testing.T) {
 		{"however many follow", 30, func(g int) []wagered {
 			return []wagered{{"leader", mix(g, 1), 100}, {"b", mix(g, 1), 100}, {"c", mix(g, 1), 100}, {"d", mix(g, 1), 100}}
 		}, map[string]float64{"leader": 1, "b": 0, "c": 0, "d": 0}},
-		{"a few outcomes in common are no evidence", 6, func(g int) []wagered {
+		{"a few outcomes in common are no evidence", 4, func(g int) []wagered {
 			return []wagered{{"a", mix(g, 1), 100}, {"b", mix(g, 1), 100}}
 		}, map[string]float64{"a": 1, "b": 1}},
 		{"two that agree on two games in three are not alike", 60, func(g int) []wagered {

@@ -3,15 +3,16 @@ package score
 import "math"
 
 // edge scores the run of predictions that starts at i by the closing line alone
-// (docs/scoring.md, Robust) and returns where the next miner's begins. A wager
-// of w dollars at odds o, on an outcome that closed at c, is worth
-// w·(o/c − 1 − EdgeHurdle) dollars, of which a copy is credited its share where
-// there is something to credit. What a miner has on one game is netted: backing
-// all outcomes is one position, which loses the bookmaker's margin.
+// (docs/scoring.md, Robust) and returns where the next miner's begins. A price
+// stands for a probability: its inverse over the sum of those of its quote, which
+// takes the bookmaker's margin out. A wager of w dollars on an outcome that went
+// from probability p to q at the close is worth w·(q − p·(1 + EdgeHurdle)) dollars,
+// of which a copy is credited its share where there is something to credit. What a
+// miner has on one game is netted: backing all outcomes is one position.
 //
 // Composite is the sum over games and Risk the root of the sum of squares, both
-// in dollars. CLV and ROI are means weighted by the wager, Entropy the share of
-// the money that was credited; they are shown and pay nothing.
+// in dollars. CLV, the mean of q/p − 1, and ROI are weighted by the wager, Entropy
+// is the share of the money that was credited; they are shown and pay nothing.
 func (s *Scheme) edge(d *Day, i int, out *Components) int {
 	var staked, profit, priced, line, credited float64
 	m := d.Miner[i]
@@ -23,14 +24,15 @@ func (s *Scheme) edge(d *Day, i int, out *Components) int {
 			profit += d.Payout[i] - w
 		}
 		c := d.Closing[g][d.Outcome[i]]
-		if !(c > 0 && c <= math.MaxFloat64) {
+		if !isPrice(c) {
 			continue
 		}
-		e, share := d.Odds[i]/c-1, s.share(d, i)
+		q := 1 / (c * Book(d.Closing[g]))
+		p, share := d.taken(i), s.share(d, i)
 		priced += w
-		line += float64(w * e)
+		line += float64(w * (q/p - 1))
 		credited += float64(w * share)
-		x := w * (e - s.EdgeHurdle)
+		x := w * (q - float64(p*(1+s.EdgeHurdle)))
 		if x > 0 {
 			x *= share
 		}
@@ -56,6 +58,28 @@ func (s *Scheme) edge(d *Day, i int, out *Components) int {
 	return i
 }
 
+// taken is the probability that the price of prediction i stood for.
+func (d *Day) taken(i int) float64 {
+	if d.Book != nil && d.Book[i] > 0 {
+		return 1 / (d.Odds[i] * d.Book[i])
+	}
+	return 1 / (d.Odds[i] * Book(d.Closing[d.Game[i]]))
+}
+
+// Book is the sum of the inverse odds of a quote, 1 and the bookmaker's margin, for
+// Day.Book. What is no price, below 1 or not finite, is not counted.
+func Book(quote [3]float64) float64 {
+	sum := 0.0
+	for _, o := range quote {
+		if isPrice(o) {
+			sum += 1 / o
+		}
+	}
+	return sum
+}
+
+func isPrice(o float64) bool { return o >= 1 && o <= math.MaxFloat64 }
+
 // share of a gain that prediction i is credited with: what Copies.Arrive said.
 func (s *Scheme) share(d *Day, i int) float64 {
 	if s.CopyDays == 0 || d.Raw == nil {
@@ -75,15 +99,17 @@ func (s *Scheme) proven(sum, squares float64) float64 {
 
 // weighEdge pays in proportion to the edge proven over EdgeDays, a little more
 // in upper tiers. Where nobody has proven one there are no weights: to pay all
-// alike would pay for being there, and less than EdgeLeast is no proof.
+// alike would pay for being there. Nor are there any until all together have
+// proven EdgeLeast, for whoever is ahead of nobody takes everything.
 func (s *Scheme) weighEdge(in *Round, out *Result) {
-	eligible, sum := 0, 0.0
+	eligible, sum, proven := 0, 0.0, 0.0
 	for m, t := range out.Tiers {
 		if t < TierFirst || out.zeroed(in, m) {
 			continue
 		}
 		eligible++
-		if out.proven[m] > 0 && out.proven[m] >= s.EdgeLeast {
+		if out.proven[m] > 0 {
+			proven += out.proven[m]
 			out.Weights[m] = out.proven[m] * (1 + float64(s.TierBonus*float64(t-TierFirst)))
 			sum += out.Weights[m]
 		}
@@ -91,7 +117,8 @@ func (s *Scheme) weighEdge(in *Round, out *Result) {
 	switch {
 	case eligible == 0:
 		out.Reason = ReasonNoOneEligible
-	case !(sum > 0):
+	case !(sum > 0) || proven < s.EdgeLeast:
+		clear(out.Weights)
 		out.Reason = ReasonNoEdge
 	default:
 		for m := range out.Weights {

@@ -17,7 +17,7 @@ func bare() Scheme {
 }
 
 func TestEdgeOfADay(t *testing.T) {
-	lines := [][3]float64{{2, 4, 0}, {2, 4, 4}}
+	lines := [][3]float64{{2, 2, 0}, {2, 4, 4}} // without a margin, so that they are probabilities
 	won, lost, open := []int8{0, 0}, []int8{1, 1}, []int8{NoResult, NoResult}
 	own := func(p pick) pick { p.raw = 1; return p }
 	for _, c := range []struct {
@@ -27,20 +27,23 @@ func TestEdgeOfADay(t *testing.T) {
 		credited   float64
 	}{
 		{"nothing predicted", dayOf(1, lines, won), 0, 0, 0},
-		{"dollars times the price's excess over the close", dayOf(1, lines, won, own(pick{odds: 2.2, wager: 100})), 10, 10, 1},
-		{"the result changes nothing", dayOf(1, lines, lost, own(pick{odds: 2.2, wager: 100})), 10, 10, 1},
-		{"nor that there is none yet", dayOf(1, lines, open, own(pick{odds: 2.2, wager: 100})), 10, 10, 1},
+		{"dollars times what the probability rose by", dayOf(1, lines, won, own(pick{odds: 2.5, wager: 100})), 10, 10, 1},
+		{"the result changes nothing", dayOf(1, lines, lost, own(pick{odds: 2.5, wager: 100})), 10, 10, 1},
+		{"nor that there is none yet", dayOf(1, lines, open, own(pick{odds: 2.5, wager: 100})), 10, 10, 1},
 		{"the closing price itself is worth nothing", dayOf(1, lines, won, own(pick{odds: 2, wager: 1000})), 0, 0, 1},
-		{"behind the close it costs", dayOf(1, lines, won, own(pick{odds: 1.9, wager: 100})), -5, 5, 1},
-		{"twice the money, twice the edge and the risk", dayOf(1, lines, won, own(pick{odds: 2.2, wager: 200})), 20, 20, 1},
-		{"two wagers on a game are one", dayOf(1, lines, won, own(pick{odds: 2.2, wager: 60}), own(pick{odds: 2.2, wager: 40})), 10, 10, 1},
-		{"two games are two", dayOf(1, lines, won, own(pick{odds: 2.2, wager: 100}), own(pick{game: 1, outcome: 1, odds: 4.4, wager: 100})), 20, math.Sqrt(200), 1},
-		{"all outcomes of a game are one position, which loses the margin",
-			dayOf(1, lines, won, own(pick{game: 1, odds: 1.9, wager: 100}), own(pick{game: 1, outcome: 1, odds: 3.8, wager: 50}), own(pick{game: 1, outcome: 2, odds: 3.8, wager: 50})), -10, 10, 1},
+		{"behind the close it costs", dayOf(1, lines, won, own(pick{odds: 1.6, wager: 100})), -12.5, 12.5, 1},
+		{"the margin of the quote taken is not the miner's", dayOf(1, lines, won, own(pick{odds: 2 / 1.1, wager: 100, book: 1.1})), 0, 0, 1},
+		{"nor is that of the close", dayOf(1, [][3]float64{{2 / 1.1, 2 / 1.1, 0}}, []int8{0}, own(pick{odds: 2.5, wager: 100, book: 1})), 10, 10, 1},
+		{"a margin that is not known was that of the close", dayOf(1, [][3]float64{{2 / 1.1, 2 / 1.1, 0}}, []int8{0}, own(pick{odds: 2.5 / 1.1, wager: 100})), 10, 10, 1},
+		{"twice the money, twice the edge and the risk", dayOf(1, lines, won, own(pick{odds: 2.5, wager: 200})), 20, 20, 1},
+		{"two wagers on a game are one", dayOf(1, lines, won, own(pick{odds: 2.5, wager: 60}), own(pick{odds: 2.5, wager: 40})), 10, 10, 1},
+		{"two games are two", dayOf(1, lines, won, own(pick{odds: 2.5, wager: 100}), own(pick{game: 1, outcome: 1, odds: 5, wager: 200})), 20, math.Sqrt(200), 1},
+		{"as much on each outcome of a game is one position, worth nothing",
+			dayOf(1, lines, won, own(pick{game: 1, odds: 2.5, wager: 100, book: 1}), own(pick{game: 1, outcome: 1, odds: 4, wager: 100, book: 1}), own(pick{game: 1, outcome: 2, odds: 1 / 0.35, wager: 100, book: 1})), 0, 0, 1},
 		{"no closing price, no evidence", dayOf(1, lines, won, own(pick{outcome: 2, odds: 9, wager: 100})), 0, 0, 0},
-		{"a copy is credited its share of a gain", dayOf(1, lines, won, pick{odds: 2.2, wager: 100, raw: 0.25}), 2.5, 2.5, 0.25},
-		{"and bears a loss whole", dayOf(1, lines, won, pick{odds: 1.9, wager: 100, raw: 0.25}), -5, 5, 0.25},
-		{"a share beyond the whole is the whole", dayOf(1, lines, won, pick{odds: 2.2, wager: 100, raw: 7}), 10, 10, 1},
+		{"a copy is credited its share of a gain", dayOf(1, lines, won, pick{odds: 2.5, wager: 100, raw: 0.25}), 2.5, 2.5, 0.25},
+		{"and bears a loss whole", dayOf(1, lines, won, pick{odds: 1.6, wager: 100, raw: 0.25}), -12.5, 12.5, 0.25},
+		{"a share beyond the whole is the whole", dayOf(1, lines, won, pick{odds: 2.5, wager: 100, raw: 7}), 10, 10, 1},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			s, out := bare(), new(Components)
@@ -55,15 +58,37 @@ func TestEdgeOfADay(t *testing.T) {
 	}
 }
 
-func TestHurdleIsTakenOffEveryDollar(t *testing.T) {
+func TestHurdleIsTakenOffEveryEdge(t *testing.T) {
 	s, out := Robust(), new(Components)
-	s.EdgeHurdle = 0.01
-	if err := s.Components(dayOf(1, [][3]float64{{2, 2, 0}}, []int8{0}, pick{odds: 2.2, wager: 100, raw: 1}), out); err != nil {
+	s.EdgeHurdle = 0.05
+	if err := s.Components(dayOf(1, [][3]float64{{2, 2, 0}}, []int8{0}, pick{odds: 2.5, wager: 100, raw: 1}), out); err != nil {
 		t.Fatal(err)
 	}
-	if math.Abs(out.Composite[0]-9) > 1e-9 || math.Abs(out.CLV[0]-0.1) > 1e-12 {
+	if math.Abs(out.Composite[0]-8) > 1e-9 || math.Abs(out.CLV[0]-0.25) > 1e-12 {
 		t.Errorf("edge %v, shown %v", out.Composite[0], out.CLV[0])
 	}
+}
+
+// TestMarginsChangeNoEdge: whatever share of each price the bookmaker keeps, when it
+// is taken and at the close, a day is worth the same.
+func TestMarginsChangeNoEdge(t *testing.T) {
+	a, b := new(Components), new(Components)
+	rapid.Check(t, func(t *rapid.T) {
+		s := Robust()
+		p := rapid.Float64Range(0.05, 0.6).Draw(t, "taken")
+		q := rapid.Float64Range(0.05, 0.6).Draw(t, "closing")
+		day := func(open, close float64) *Day {
+			return dayOf(1, [][3]float64{{1 / (q * close), 1 / ((1 - q) / 2 * close), 1 / ((1 - q) / 2 * close)}}, []int8{0},
+				pick{odds: 1 / (p * open), wager: 100, raw: 1, book: open})
+		}
+		margin := rapid.Float64Range(1, 1.15)
+		if err := errors.Join(s.Components(day(1, 1), a), s.Components(day(margin.Draw(t, "opening margin"), margin.Draw(t, "closing margin")), b)); err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff([]float64{a.Composite[0], a.Risk[0], a.CLV[0]}, []float64{b.Composite[0], b.Risk[0], b.CLV[0]}, near); d != "" {
+			t.Fatal(d)
+		}
+	})
 }
 
 // days lays out daily edges and their doubts, today first.
@@ -96,8 +121,8 @@ func TestWeightsOfEdges(t *testing.T) {
 		{"one large among small proves less than the small alone", 1.5, 0,
 			[][]float64{{1, 1}, {1, 1}, {1, 1}, {1, 1}, {1, 1}, {100, 0}}, []float64{0, 1}, ""},
 		{"nobody ahead: no weights, and not all alike", 0, 0, [][]float64{{-1, 0, -5}}, []float64{0, 0, 0}, ReasonNoEdge},
-		{"cents are not paid though nobody else is", 0, 10, [][]float64{{9.99, -1}}, []float64{0, 0}, ReasonNoEdge},
-		{"nor beside others", 0, 10, [][]float64{{9.99, 10}}, []float64{0, 1}, ""},
+		{"nobody is paid for being alone ahead by little", 0, 10, [][]float64{{9.99, -1}}, []float64{0, 0}, ReasonNoEdge},
+		{"all together must have proven enough", 0, 10, [][]float64{{7.5, 2.5}}, []float64{0.75, 0.25}, ""},
 	} {
 		t.Run(c.rule, func(t *testing.T) {
 			s := Robust()
@@ -113,7 +138,7 @@ func TestWeightsOfEdges(t *testing.T) {
 // TestUpperTiersEarnALittleMore at equal edges, by the tier's number.
 func TestUpperTiersEarnALittleMore(t *testing.T) {
 	s := Robust()
-	s.EdgeDoubt, s.InactivityDays, s.MinActiveShare = 0, 0, 0
+	s.EdgeDoubt, s.EdgeLeast, s.InactivityDays, s.MinActiveShare = 0, 0, 0, 0
 	in := roundOf(2).edges([]float64{10, 10}).wagers(0, 100_000, 0)
 	for i := range s.Tiers {
 		s.Tiers[i].Capacity = 1
@@ -130,7 +155,7 @@ func TestUpperTiersEarnALittleMore(t *testing.T) {
 // TestIdleAndExcludedEarnNothing whatever they have proven.
 func TestIdleAndExcludedEarnNothing(t *testing.T) {
 	s := Robust()
-	s.EdgeDoubt, s.MinActiveShare = 0, 0
+	s.EdgeDoubt, s.EdgeLeast, s.MinActiveShare = 0, 0, 0
 	in := roundOf(3).edges([]float64{10, 10, 10})
 	in.Active = []bool{true, false, true}
 	in.Excluded = []bool{false, false, true}
@@ -197,8 +222,19 @@ func TestGamesSharedOutProveLess(t *testing.T) {
 func slowEdge(s *Scheme, d *Day, miner int) (sum, risk float64) {
 	net := map[int32]float64{}
 	for i, m := range d.Miner {
-		if c := d.Closing[d.Game[i]][d.Outcome[i]]; int(m) == miner && c > 0 {
-			gain := d.Wager[i] * (d.Odds[i]/c - 1 - s.EdgeHurdle)
+		line := d.Closing[d.Game[i]]
+		if c := line[d.Outcome[i]]; int(m) == miner && c >= 1 {
+			book := 0.0
+			for _, o := range line {
+				if o >= 1 {
+					book += 1 / o
+				}
+			}
+			closing := 1 / c / book
+			if d.Book != nil && d.Book[i] > 0 {
+				book = d.Book[i]
+			}
+			gain := d.Wager[i] * (closing - (1+s.EdgeHurdle)/d.Odds[i]/book)
 			if gain > 0 {
 				gain *= min(max(d.Raw[i], 0), 1)
 			}
@@ -218,6 +254,9 @@ func TestEdgeTwin(t *testing.T) {
 		d := drawDay(t, 5)
 		if d.Raw == nil {
 			d.Raw = make([]float64, len(d.Miner))
+		}
+		for range d.Miner {
+			d.Book = append(d.Book, rapid.OneOf(rapid.Just(0.0), rapid.Float64Range(0.9, 1.3)).Draw(t, "book"))
 		}
 		if err := s.Components(d, out); err != nil {
 			t.Skip(err)

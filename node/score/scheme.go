@@ -95,13 +95,14 @@ type Scheme struct {
 	// ClosingEdge pays the edge over the closing line that a miner has proven, in
 	// dollars, in place of the four components and the ranking (edge.go).
 	ClosingEdge bool
-	// EdgeHurdle is taken off every edge, as a share of the wager: what a price
-	// must beat the closing one by before it counts.
+	// EdgeHurdle is taken off every edge, as a share of the probability taken: what
+	// the closing one must exceed it by before it counts.
 	EdgeHurdle float64
 	// EdgeDoubt is how many standard errors are taken off the sum of edges.
 	EdgeDoubt float64
-	// EdgeLeast is what must be proven, in dollars, to be paid at all: else, on a
-	// day on which nobody else has proven anything, a few cents take everything.
+	// EdgeLeast is what all miners together must have proven, in dollars, before
+	// there are weights: the first to be lucky would else take everything until
+	// others have proven something.
 	EdgeLeast float64
 	// EdgeDays is the window, ending today, over which the edge is paid. 1 to Ring.
 	EdgeDays int
@@ -179,13 +180,13 @@ func Standard() Scheme {
 		InactivityDays: 7,
 		MinActiveShare: 0.5,
 
-		EdgeHurdle:     0.005,
+		EdgeHurdle:     0.015,
 		EdgeDoubt:      1.5,
-		EdgeLeast:      10,
+		EdgeLeast:      100,
 		EdgeDays:       Ring,
 		CopySimilarity: 0.8,
 		CopyRamp:       0.1,
-		CopyPrior:      2,
+		CopyPrior:      1,
 		CopyPool:       64,
 	}
 }
