@@ -7,10 +7,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"bettensor/sim"
 	"bettensor/sim/fault"
 	"bettensor/sim/metric"
 	"bettensor/sim/population"
@@ -239,4 +241,38 @@ func took(t *testing.T, file, before string) string {
 		t.Errorf("%s: %v\n%s", file, err, out)
 	}
 	return fmt.Sprintf("%.1f", (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Seconds())
+}
+
+// tries is how a scenario's comment says what to take away to see it fail.
+var tries = regexp.MustCompile("[Tt]ry `([^`]+)`: it breaks `([^`]+)`")
+
+// TestLibraryBreaksWithoutTheDefence: what the comment of a scenario says to try
+// breaks what it says it breaks.
+func TestLibraryBreaksWithoutTheDefence(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("runs half of the library")
+	}
+	_, _, text := library(t)
+	found := 0
+	for file, text := range text { // order cannot matter: each is a test of its own
+		head := strings.Join(strings.Fields(strings.ReplaceAll(text, "\n#", "\n")), " ")
+		m := tries.FindStringSubmatch(head)
+		if m == nil {
+			continue
+		}
+		found++
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			args := append([]string{"sim", "run", filepath.Join("scenarios", file), "--quiet"}, strings.Fields(m[1])...)
+			stdout, stderr, code := call(t, "../..", args...)
+			broken := regexp.MustCompile(`(?m)^(?:error: )?(?:invariant|threshold|expect|liveness) ` + regexp.QuoteMeta(m[2]) + ": ")
+			if code < sim.ExitSafety || !broken.MatchString(stderr) {
+				t.Errorf("%s: exit code %d, and %s is not told as broken\n%s%s", m[1], code, m[2], stdout, stderr)
+			}
+		})
+	}
+	if found < 20 {
+		t.Errorf("%d scenarios say what to try", found)
+	}
 }
