@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -11,15 +12,17 @@ import (
 // Case is one line of a report on many: a scenario, a seed or a benchmark, and
 // whether it passed.
 type Case struct {
-	Suite    string  // what it belongs to: a folder, or the scenario of a seed
-	Name     string  // of the scenario
-	File     string  // that it came from; "" for none
-	Seconds  float64 // of wall time
-	Failures []Failure
-	Warnings []string // what did not go as wished and fails nothing
-	Again    string   // the command line that repeats it
-	Note     string   // a few figures, on one line
-	NotRun   bool     // because all was stopped before: neither passed nor failed
+	Suite    string    `json:"suite"`   // what it belongs to: a folder, or the scenario of a seed
+	Name     string    `json:"name"`    // of the scenario
+	File     string    `json:"file"`    // that it came from; "" for none
+	Seconds  float64   `json:"seconds"` // of wall time
+	Failures []Failure `json:"failures,omitempty"`
+	Warnings []string  `json:"warnings,omitempty"` // what did not go as wished and fails nothing
+	Again    string    `json:"again"`              // the command line that repeats it
+	Note     string    `json:"note"`               // a few figures, on one line
+	Seeds    string    `json:"seeds,omitempty"`    // that it ran with, as in 1..20
+	Events   uint64    `json:"events,omitempty"`   // of its runs together; 0 for a benchmark
+	NotRun   bool      `json:"not_run,omitempty"`  // because all was stopped before: neither passed nor failed
 }
 
 // Exit is the exit code of a case: that of its worst failure.
@@ -126,7 +129,7 @@ func WriteJUnit(w io.Writer, name string, cases []Case) error {
 			}
 		}
 		if c.NotRun {
-			x.Skipped = &junitDetail{Type: "stopped", Message: "not run"}
+			x.Skipped = &junitDetail{Type: "stopped", Message: cmp.Or(c.Note, "not run")}
 			s.Skipped++
 		}
 		s.Tests++

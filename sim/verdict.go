@@ -35,7 +35,7 @@ func WorstExit(codes ...int) int {
 // smaller scenario shows the same bug where it fails with the same signature.
 type Failure struct {
 	Exit  int    `json:"exit"`
-	Kind  string `json:"kind"`  // invariant, liveness, limit, threshold, no-sample, expect, sometimes, divergence, error
+	Kind  string `json:"kind"`  // invariant, liveness, limit, threshold, no-sample, expect, sometimes, budget, divergence, error
 	By    string `json:"by"`    // the name of the invariant, property or metric
 	First string `json:"first"` // what happened first, in words
 }

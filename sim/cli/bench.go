@@ -104,6 +104,9 @@ func benchCase(c *cli.Context, path string) sim.Case {
 	b, err := runBench(c, path)
 	k := sim.Case{Suite: filepath.ToSlash(filepath.Dir(path)), Name: strings.TrimSuffix(filepath.Base(path), ".yaml"), File: path, Seconds: time.Since(began).Seconds(),
 		Again: fmt.Sprintf("%s bench run %s", program(), path)}
+	if stopped(c.Context, err) {
+		return interrupted(k)
+	}
 	if err != nil {
 		k.Failures = []sim.Failure{{Exit: exitBad, Kind: "error", By: "bench", First: err.Error()}}
 		return k

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,7 +29,8 @@ func ciCommand() *cli.Command {
 		Usage:     "run a folder of scenarios as regression tests, a line each",
 		ArgsUsage: "DIR",
 		Description: "Runs every *.yaml in DIR and the folders in it: faults, attacks, incentives by their thresholds.\n" +
-			"Exits with the code of the worst, in the order 2, 4, 3, 5, 1.",
+			"A scenario's own budget are its thresholds. Its work can be held to an earlier run's (--baseline), its wall\n" +
+			"time to a limit (--budget); over either it fails with 5. Exits with the code of the worst, in the order 2, 4, 3, 5, 1.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "junit", Usage: "write JUnit XML to `FILE`"},
 			&cli.StringFlag{Name: "markdown", Usage: "write a summary in Markdown to `FILE`"},
@@ -35,11 +39,18 @@ func ciCommand() *cli.Command {
 			&cli.StringFlag{Name: "seeds", Usage: "run each scenario with the seeds `A..B`, or N for 1..N, in place of its own"},
 			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "scenarios at a time"},
 			limitFlag(),
-			&cli.DurationFlag{Name: "budget", Value: 20 * time.Second, Usage: "warn of a scenario that takes longer; it fails nothing, because machines differ"},
+			&cli.DurationFlag{Name: "budget", Usage: "fail a scenario that takes longer than `D` of wall time; without, one over " + slow.String() + " is warned of, for machines differ"},
+			&cli.StringFlag{Name: "baseline", Usage: "fail a scenario that has more events than in `FILE`, a former --json of the same folder and seeds"},
+			&cli.Float64Flag{Name: "tolerance", Value: 0.2, Usage: "with --baseline, let it have `SHARE` more"},
+			&cli.StringFlag{Name: "json", Usage: "write all of it as data to `FILE`"},
 		},
 		Action: ci,
 	}
 }
+
+// slow is how long a scenario may take before ci warns of it: what the library
+// promises of each of its own.
+const slow = 20 * time.Second
 
 func ci(c *cli.Context) error {
 	if c.NArg() != 1 {
@@ -48,7 +59,25 @@ func ci(c *cli.Context) error {
 	if c.Int("parallel") < 1 {
 		return fail(exitBad, "--parallel: expected at least 1, got %d", c.Int("parallel"))
 	}
+	if c.Duration("budget") < 0 {
+		return fail(exitBad, "--budget: expected a time from 0, got %s", c.Duration("budget"))
+	}
+	tolerance := c.Float64("tolerance")
+	if c.IsSet("tolerance") && c.String("baseline") == "" || !(tolerance >= 0 && tolerance <= 1000) {
+		return fail(exitBad, "--tolerance: expected 0 to 1000, with --baseline FILE; got %g", tolerance)
+	}
 	t := &suite{c: c, budget: c.Duration("budget")}
+	if path := c.String("baseline"); path != "" {
+		data, err := readFile(path, maxBaselineBytes)
+		if err != nil {
+			return err
+		}
+		t.baseline = &sim.Folder{}
+		if err := json.Unmarshal(data, t.baseline); err != nil || t.baseline.Cases == nil {
+			return fail(exitBad, "--baseline %s: expected what sim ci --json has written: %w", path, cmp.Or(err, errors.New("no cases in it")))
+		}
+		t.tolerance = tolerance
+	}
 	if text := c.String("seeds"); text != "" {
 		var err error
 		if t.from, t.to, err = seedRange(text); err != nil {
@@ -64,7 +93,7 @@ func ci(c *cli.Context) error {
 	var outputs closers
 	defer outputs.abandon()
 	writers := map[string]io.Writer{}
-	for _, name := range []string{"junit", "markdown"} {
+	for _, name := range []string{"junit", "markdown", "json"} {
 		if path := c.String(name); path != "" {
 			if writers[name], err = outputs.create(path); err != nil {
 				return err
@@ -94,6 +123,11 @@ func ci(c *cli.Context) error {
 	if w := writers["markdown"]; w != nil {
 		if err := sim.WriteMarkdown(w, title, cases); err != nil {
 			return fail(exitBad, "write the summary: %w", err)
+		}
+	}
+	if w := writers["json"]; w != nil {
+		if err := encodeJSON(w, &sim.Folder{Revision: c.App.Version, Cases: cases}); err != nil {
+			return err
 		}
 	}
 	if c.Bool("summary") {
@@ -157,10 +191,13 @@ func scenarioFiles(dir, only string) ([]string, error) {
 // suite runs scenarios as tests.
 type suite struct {
 	c        *cli.Context
-	budget   time.Duration
+	budget   time.Duration // of wall time; 0 for none
+	baseline *sim.Folder   // nil for none
 	seeded   bool
 	from, to uint64
-	alone    sync.RWMutex // held for writing while a benchmark measures
+
+	tolerance float64      // of the baseline
+	alone     sync.RWMutex // held for writing while a benchmark measures
 }
 
 // run runs files side by side and prints a line of each in their order, as soon
@@ -226,8 +263,17 @@ func (t *suite) one(path string) (x sim.Case) {
 	defer func() {
 		took := time.Since(began)
 		x.Seconds = took.Seconds()
-		if took > t.budget && t.budget > 0 {
-			x.Warnings = append(x.Warnings, fmt.Sprintf("took %.1f s of %s", took.Seconds(), t.budget))
+		switch over := fmt.Sprintf("took %.1f s of %s", took.Seconds(), cmp.Or(t.budget, slow)); {
+		case x.NotRun:
+		case t.budget > 0 && took > t.budget:
+			x.Failures = append(x.Failures, sim.Failure{Exit: sim.ExitThreshold, Kind: "budget", By: "wall-time", First: over})
+		case t.budget == 0 && took > slow:
+			x.Warnings = append(x.Warnings, over)
+		}
+		if t.baseline != nil {
+			one := []sim.Case{x}
+			sim.Overspent(one, t.baseline, t.tolerance)
+			x = one[0]
 		}
 	}()
 	if isBenchmark(path) {
@@ -249,14 +295,14 @@ func (t *suite) one(path string) (x sim.Case) {
 	}
 	res, err := l.once(l.options(t.c))
 	if stopped(t.c.Context, err) {
-		x.NotRun = true
-		return x
+		return interrupted(x)
 	}
 	if err != nil {
 		x.Failures = []sim.Failure{broken(err)}
 		return x
 	}
 	x.Failures, x.Note = res.Failures(), fmt.Sprintf("seed %d, %d events", res.Seed, res.Events)
+	x.Seeds, x.Events = fmt.Sprint(res.Seed), res.Events
 	return x
 }
 
@@ -265,8 +311,8 @@ func (t *suite) one(path string) (x sim.Case) {
 func (t *suite) sweep(l *loaded, x *sim.Case) {
 	s := &seeds{l: l, opt: l.options(t.c), from: t.from, n: int(t.to - t.from + 1), workers: 1, quiet: true}
 	runs, err := s.run(t.c.Context)
-	if err != nil { // stopped
-		x.NotRun = true
+	if err != nil && !slices.ContainsFunc(runs, func(o sim.Outcome) bool { return len(o.Failures) > 0 }) {
+		*x = interrupted(*x)
 		return
 	}
 	var r sim.SweepResult
@@ -276,11 +322,26 @@ func (t *suite) sweep(l *loaded, x *sim.Case) {
 		f.First = fmt.Sprintf("%d of %d seeds, first %d: %s", len(g.Seeds), r.Seeds, g.Seeds[0].Seed, f.First)
 		x.Failures, x.Again = append(x.Failures, f), r.Groups()[0].Seeds[0].Replay
 	}
+	if err != nil { // what failed before is told all the same
+		x.Note = fmt.Sprintf("interrupted after %d of %d seeds", len(runs), s.n)
+		return
+	}
 	for _, p := range r.Missed() {
 		x.Failures = append(x.Failures, sim.Failure{Exit: sim.ExitThreshold, Kind: "sometimes", By: p.Name, First: fmt.Sprintf("no seed of %d to %d reached it", t.from, t.to)})
 	}
 	x.Note = fmt.Sprintf("seeds %d to %d, %d events", t.from, t.to, r.Events)
+	x.Seeds, x.Events = fmt.Sprintf("%d..%d", t.from, t.to), r.Events
 }
+
+// interrupted is a case whose run was stopped under way: it has neither passed
+// nor failed.
+func interrupted(x sim.Case) sim.Case {
+	x.NotRun, x.Note = true, "interrupted"
+	return x
+}
+
+// maxBaselineBytes bounds a file of figures: thousands of scenarios.
+const maxBaselineBytes = 16 << 20
 
 // isBenchmark says that a file is one for `bench run`.
 func isBenchmark(path string) bool {

@@ -2,12 +2,16 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
+	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"bettensor/sim"
+
+	"github.com/urfave/cli/v2"
 )
 
 // TestCI: a folder runs as tests, a line each in the order of files; the exit code
@@ -28,12 +32,12 @@ func TestCI(t *testing.T) {
 	out := t.TempDir()
 	junit, markdown, summary := filepath.Join(out, "j.xml"), filepath.Join(out, "m.md"), filepath.Join(out, "s.md")
 	t.Setenv("GITHUB_STEP_SUMMARY", summary)
-	said, code := here(t, t.Context(), "sim", "ci", dir, "--junit", junit, "--markdown", markdown, "--summary", "--parallel", "3", "--budget", "1ns")
+	said, code := here(t, t.Context(), "sim", "ci", dir, "--junit", junit, "--markdown", markdown, "--summary", "--parallel", "3")
 	if code != sim.ExitSafety {
 		t.Errorf("exit code %d, want 2", code)
 	}
 	at := 0
-	for _, want := range []string{"PASS  a ", "; warning: took ", "FAIL  b ", "invariant weights-valid: ", "again: ", "PASS  bus ", "FAIL  c ", "error scenario: ", "FAIL  d ", "threshold gini"} {
+	for _, want := range []string{"PASS  a ", "FAIL  b ", "invariant weights-valid: ", "again: ", "PASS  bus ", "FAIL  c ", "error scenario: ", "FAIL  d ", "threshold gini"} {
 		i := strings.Index(said[at:], want)
 		if i < 0 {
 			t.Fatalf("%q is missing, or not in its place, in\n%s", want, said)
@@ -52,16 +56,82 @@ func TestCI(t *testing.T) {
 			}
 		}
 	}
+	figures, more := filepath.Join(out, "f.json"), filepath.Join(out, "more.json")
+	if said, code := here(t, t.Context(), "sim", "ci", dir, "--only", "^a", "--json", figures); code != 0 {
+		t.Fatalf("exit code %d\n%s", code, said)
+	}
+	var was sim.Folder
+	data, err := os.ReadFile(figures)
+	if err == nil {
+		err = json.Unmarshal(data, &was)
+	}
+	if err != nil || len(was.Cases) != 1 || was.Cases[0].Events == 0 {
+		t.Fatalf("%v: %s", err, data)
+	}
+	was.Cases[0].Events = was.Cases[0].Events * 4 / 5 // now it has 1.25 times as many
+	if data, err = json.Marshal(&was); err == nil {
+		err = os.WriteFile(more, data, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		exit int
 	}{
+		{[]string{"--only", "^a", "--baseline", figures, "--tolerance", "0"}, sim.ExitPass}, {[]string{"--only", "^a", "--baseline", more}, sim.ExitThreshold},
+		{[]string{"--only", "^a", "--baseline", more, "--tolerance", "0.3"}, sim.ExitPass}, {[]string{"--only", "^a", "--tolerance", "0.3"}, exitBad},
+		{[]string{"--only", "^a", "--baseline", junit}, exitBad}, {[]string{"--only", "^a", "--baseline", filepath.Join(out, "none")}, exitBad},
+		{[]string{"--only", "^a", "--budget", "1ns"}, sim.ExitThreshold}, {[]string{"--only", "^a", "--budget", "10h"}, sim.ExitPass}, {[]string{"--only", "^a", "--budget", "-1s"}, exitBad},
 		{[]string{"--only", "^a"}, sim.ExitPass}, {[]string{"--only", "^(c|d)"}, sim.ExitThreshold}, {[]string{"--only", "^c"}, sim.ExitBad},
 		{[]string{"--only", "z"}, exitBad}, {[]string{"--only", "("}, exitBad}, {[]string{"--parallel", "0"}, exitBad},
 		{[]string{"--only", "^a", "--seeds", "1..2"}, sim.ExitPass}, {[]string{"--only", "^a", "--seeds", "2..3"}, sim.ExitSafety},
 	} {
 		if said, code := here(t, t.Context(), append([]string{"sim", "ci", dir}, c.args...)...); code != c.exit {
 			t.Errorf("%v: exit code %d, want %d\n%s", c.args, code, c.exit, said)
+		}
+	}
+}
+
+// TestInterruptedCI: what was under way when all was stopped has not failed.
+func TestInterruptedCI(t *testing.T) {
+	dir := folder(t, map[string]string{"a.yaml": small, "bench.yaml": "load: {what: bus, operations: 100}\n", "sim.yaml": small + "load: {what: sim}\n"})
+	ctx, stop := context.WithCancel(t.Context())
+	defer func() { plant = nil }()
+	plant = func(*sim.World) { stop() }
+	if said, code := here(t, ctx, "sim", "ci", dir, "--parallel", "1", "--only", "^(a|bench)"); code != exitBad || strings.Contains(said, "FAIL") || strings.Count(said, "----  ") != 2 || !strings.Contains(said, "interrupted") {
+		t.Errorf("a run: exit code %d\n%s", code, said)
+	}
+	plant = nil
+	c := cli.NewContext(&cli.App{}, flag.NewFlagSet("ci", flag.ContinueOnError), nil)
+	c.Context = ctx
+	for _, file := range []string{"bench.yaml", "sim.yaml"} {
+		if x := (&suite{c: c}).one(filepath.Join(dir, file)); !x.NotRun || len(x.Failures) > 0 {
+			t.Errorf("%s: %+v", file, x)
+		}
+	}
+}
+
+// TestOverspent: more events than the baseline's and the tolerance fail; what
+// cannot be held against it is said.
+func TestOverspent(t *testing.T) {
+	old := &sim.Folder{Cases: []sim.Case{{File: "a", Seeds: "1", Events: 100}, {File: "bus"}}}
+	for _, c := range []struct {
+		now  sim.Case
+		want string // the failure's words, or the warning
+	}{
+		{sim.Case{File: "a", Seeds: "1", Events: 120}, ""}, {sim.Case{File: "a", Seeds: "1", Events: 121}, "121 events, 1.21 × the 100 of the baseline; expected at most 1.20 ×"},
+		{sim.Case{File: "a", Seeds: "1", Events: 50}, ""}, {sim.Case{File: "bus"}, ""}, {sim.Case{File: "a", Seeds: "1..2", Events: 200}, "the baseline has it with seeds 1, not 1..2"},
+		{sim.Case{File: "b", Seeds: "1", Events: 50}, "the baseline has no events of it"}, {sim.Case{File: "a", Seeds: "1", Events: 500, NotRun: true}, ""},
+	} {
+		cases := []sim.Case{c.now}
+		sim.Overspent(cases, old, 0.2)
+		got := strings.Join(cases[0].Warnings, "")
+		for _, f := range cases[0].Failures {
+			got += f.First
+		}
+		if got != c.want {
+			t.Errorf("%+v: %q, want %q", c.now, got, c.want)
 		}
 	}
 }
