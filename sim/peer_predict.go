@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"time"
 
 	"bettensor/node/bet"
@@ -102,7 +103,11 @@ func (a *forger) forge(s *bet.Submission, g *bet.Game) {
 		if g.Odds[bet.Away] > g.Odds[bet.Home] {
 			other = bet.Away
 		}
-		s.Odds = number(g.Odds[other] + 1)
+		price := g.Odds[other] + 1
+		if math.Abs(price-s.Odds.Number) <= bet.OddsTolerance { // that is what is offered
+			price++
+		}
+		s.Odds = number(price)
 	case 3:
 		s.Odds = text("Infinity")
 	case 4:
