@@ -8,9 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"bettensor/node/bet"
 	"bettensor/node/chain"
 	"bettensor/node/ledger"
 	"bettensor/node/model"
+	"bettensor/node/score"
 
 	gocmp "github.com/google/go-cmp/cmp"
 )
@@ -24,11 +26,21 @@ type outcomes struct {
 	Weights map[string]uint16    // on the chain, by miner
 }
 
-func outcomesOf(t *testing.T, c Config) outcomes {
+// outcomesOf runs the quiet subnet for a day and reads what each validator has
+// of it.
+func outcomesOf(t *testing.T, c Config) (all []outcomes) {
 	t.Helper()
 	w := newSkeleton(t, c)
 	w.Run(quietStart.Add(quietDay))
-	h := w.Hosts[0]
+	for i := range c.Validators {
+		all = append(all, outcomesAt(t, w, w.Hosts[i]))
+	}
+	w.Close()
+	return all
+}
+
+func outcomesAt(t *testing.T, w *World, h *Host) outcomes {
+	t.Helper()
 	names := map[chain.Hotkey]string{}
 	for _, x := range w.Hosts {
 		names[x.Hotkey] = x.Name
@@ -47,7 +59,6 @@ func outcomesOf(t *testing.T, c Config) outcomes {
 	}
 	found, err := ledger.LoadValidator(s.Snapshot)
 	s.Snapshot.Close()
-	w.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,13 +112,33 @@ func (h halves) Picks(now time.Time, b *model.Book) (out []model.Pick) {
 	return out
 }
 
+// movingGames are the quiet ones, with one line of each that shortens between the
+// last pick and the first kick-off: some picks have beaten the closing line.
+type movingGames struct{ quietGames }
+
+func (m movingGames) Changes(since, now time.Time) (news []bet.Game) {
+	for _, g := range m.quietGames.Changes(time.Time{}, now) {
+		if moved := g.Start.Truncate(24 * time.Hour).Add(17 * time.Hour); !now.Before(moved) {
+			g.OddsAt = moved
+			g.Odds[draw("moved", string(g.ID))%3] *= 0.8
+			if g.Updated.Before(moved) {
+				g.Updated = moved
+			}
+		}
+		if g.Updated.After(since) {
+			news = append(news, g)
+		}
+	}
+	return news
+}
+
 // TestRelations changes what must not matter, or not much, and compares the ends:
-// bets, budgets, scores and the weights on the chain. Times of receipt count in the
-// entropy term alone; its coefficient is 0 here.
+// bets, budgets, scores and the weights on the chain, of every validator. Times of
+// receipt count in the entropy term alone; its coefficient is 0 here.
 func TestRelations(t *testing.T) {
 	t.Parallel()
 	base := func() Config { return quiet(0, everyone(everyDay)) }
-	want := outcomesOf(t, base())
+	want := outcomesOf(t, base())[0]
 	if len(want.Bets) != 3*quietMiners || len(want.Weights) != quietMiners || len(want.Budgets) != quietMiners {
 		t.Fatalf("the run to compare with: %+v", want)
 	}
@@ -172,7 +203,54 @@ func TestRelations(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			c := base()
 			tt.change(&c)
-			tt.check(t, want, outcomesOf(t, c))
+			for _, got := range outcomesOf(t, c) {
+				tt.check(t, want, got)
+			}
+		})
+	}
+}
+
+// TestRelationsUnderRobust: what is paid for beating the closing line is the same
+// by whatever slots the miners have, at each of two validators, and for a wager in
+// two halves, which is one position on its game.
+func TestRelationsUnderRobust(t *testing.T) {
+	t.Parallel()
+	base := func() Config {
+		c := quiet(0, everyone(everyDay))
+		c.Feed = movingGames{}
+		scheme := score.Robust()
+		scheme.EdgeLeast, scheme.EdgeDoubt = 1, 0.25 // a day proves little
+		c.Validators[0].Node.Scheme = &scheme
+		return c
+	}
+	want := outcomesOf(t, base())[0]
+	if len(want.Weights) < 3 || len(want.Weights) == quietMiners { // some are paid, by how much they knew
+		t.Fatalf("the run to compare with pays %v", want.Weights)
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*Config)
+	}{
+		{"slots permuted", func(c *Config) { slices.Reverse(c.Miners) }},
+		{"two validators in place of one", func(c *Config) {
+			second := c.Validators[0]
+			second.Name = "v1"
+			c.Validators = append(c.Validators, second)
+		}},
+		{"every wager in two halves", func(c *Config) {
+			for i := range c.Miners {
+				c.Miners[i].Model = func() (model.Model, error) { return halves{diaryOf(i, everyDay)}, nil }
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := base()
+			tt.change(&c)
+			for i, got := range outcomesOf(t, c) {
+				if d := gocmp.Diff(want.Weights, got.Weights); d != "" {
+					t.Errorf("weights of v%d (-as they were +changed)\n%s", i, d)
+				}
+			}
 		})
 	}
 }

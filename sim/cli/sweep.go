@@ -335,7 +335,7 @@ func writeSweep(w io.Writer, r *sim.SweepResult) error {
 	fmt.Fprintln(b)
 	for _, g := range r.Groups() {
 		first := g.Seeds[0]
-		fmt.Fprintf(b, "FAILED %s: %s, exit %d\n  first: seed %d of %s: %s\n", g.Signature, seedsText(uint64(len(g.Seeds))), g.Exit, first.Seed, first.File, firstLine(first.First))
+		fmt.Fprintf(b, "FAILED %s: %s, exit %d\n  first: seed %d of %s: %s\n", g.Signature, counted(len(g.Seeds), "seed"), g.Exit, first.Seed, first.File, firstLine(first.First))
 		var seeds []string
 		for i, s := range g.Seeds {
 			if i == maxShownSeeds {
@@ -358,14 +358,14 @@ func writeSweep(w io.Writer, r *sim.SweepResult) error {
 	}
 	for _, s := range r.Scenarios {
 		if s.Stopped {
-			fmt.Fprintf(b, "%s: stopped after %d of %s\n", s.Scenario, s.Seeds, seedsText(s.To-s.From+1))
+			fmt.Fprintf(b, "%s: stopped after %d of %s\n", s.Scenario, s.Seeds, counted(s.To-s.From+1, "seed"))
 		}
 	}
 	word := "all passed"
 	if r.Failed > 0 {
 		word = fmt.Sprintf("%d failed", r.Failed)
 	}
-	fmt.Fprintf(b, "%s, %s\n%d events in %.1f s on %d workers: %.2f seeds/s\n", seedsText(uint64(r.Seeds)), word, r.Events, r.Seconds, r.Parallel, r.SeedsPerSecond)
+	fmt.Fprintf(b, "%s, %s\n%d events in %.1f s on %d workers: %.2f seeds/s\n", counted(r.Seeds, "seed"), word, r.Events, r.Seconds, r.Parallel, r.SeedsPerSecond)
 	return b.Flush()
 }
 
@@ -376,14 +376,6 @@ func smallerCommand(f sim.SeedFailure) string {
 		return ""
 	}
 	return strings.Replace(f.Replay, " sim run ", " sim shrink ", 1) + " -o smaller.yaml"
-}
-
-// seedsText counts seeds in words.
-func seedsText(n uint64) string {
-	if n == 1 {
-		return "1 seed"
-	}
-	return fmt.Sprintf("%d seeds", n)
 }
 
 func firstLine(s string) string {

@@ -61,7 +61,7 @@ func (b Books) String() string {
 	if !b.Equal {
 		word = fmt.Sprintf("NOT EQUAL, %d differences", b.Found)
 	}
-	line := fmt.Sprintf("%s, %d confirmed, %d stored (%d of them wait for their confirmation, %d began without one), %s wagered, %d weight sets on the chain",
+	line := fmt.Sprintf("%s, %d confirmed, %d stored (%d of them wait for their confirmation, %d began without one), %s wagered, weight sets on the chain: %d",
 		word, b.Confirmed, b.Stored, b.Waiting, b.Over, b.Wagers, b.WeightSets)
 	if b.Outside > 0 {
 		line += fmt.Sprintf("; %d confirmed by validators outside, whose books are theirs", b.Outside)
