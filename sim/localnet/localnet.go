@@ -2,10 +2,11 @@
 // (perhaps accelerated) real time: the world of the simulator served to clients
 // that know nothing of it.
 //
-// Read localnet.go for how it starts and ends, games.go for the games feed,
-// relay.go and churn.go for lines that break, books.go for what both sides must
-// have in their books at the end, load.go for how much one validator takes; the
-// chain's endpoint is localnet/rpc. The command is in sim/cli.
+// Read localnet.go for how it starts and ends, keys.go for its wallets, runner.go
+// for the nodes that run in it, games.go for the games feed, relay.go and churn.go
+// for lines that break, books.go for what both sides must have in their books at
+// the end, load.go for how much one validator takes; the chain's endpoint is
+// localnet/rpc. The command is in sim/cli.
 package localnet
 
 import (
@@ -16,7 +17,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -28,15 +28,11 @@ import (
 	"time"
 
 	"bettensor/node/chain"
-	"bettensor/node/chain/wallet"
 	node "bettensor/node/cli"
 	"bettensor/node/live"
-	"bettensor/node/web"
 	"bettensor/sched"
 	"bettensor/sim/localnet/rpc"
 	"bettensor/sim/mockchain"
-
-	"github.com/urfave/cli/v2"
 )
 
 // Words and numbers of a local network that clients rely on.
@@ -100,17 +96,6 @@ type Network struct {
 
 	stopped bool
 	churned Churn // churn's own until Stop has waited for it
-}
-
-// runner is a node that runs here.
-type runner struct {
-	name, role string
-	args       []string
-	dir        string // its directory, beside its store
-	log        *os.File
-	relay      *relay // before a validator's axon, nil without churn
-	done       chan struct{}
-	err        error // valid once done is closed
 }
 
 // Ports is what DIR/ports.json holds: where everything listens.
@@ -270,131 +255,6 @@ func (n *Network) ranBefore() (bool, error) {
 	return false, nil
 }
 
-// makeKeys makes the hotkeys, or loads those that somebody has put there before,
-// and seats them: validators first. A directory's second run gets new ones: the
-// chain is another one, and what a node kept for an old key is of no use there.
-// save writes what was made.
-func (n *Network) makeKeys(again bool) (out []mockchain.Neuron, save func() error, err error) {
-	for i := range max(n.o.Validators, 1) {
-		n.names = append(n.names, fmt.Sprint("v", i))
-	}
-	for i := range max(n.o.Miners, leastMiners) {
-		n.names = append(n.names, fmt.Sprint("m", i))
-	}
-	var cold chain.Coldkey
-	made := map[string]*wallet.Key{}
-	save = func() error {
-		for _, name := range n.names {
-			if key := made[name]; key != nil {
-				at := wallet.Location{Path: n.Wallets(), Name: WalletName, Hotkey: name}
-				if err := key.Save(at, wallet.Password{}, again); err != nil {
-					return fmt.Errorf("hotkey %s: %w", name, err)
-				}
-				key.Wipe()
-			}
-		}
-		return nil
-	}
-	for _, name := range n.names {
-		at := wallet.Location{Path: n.Wallets(), Name: WalletName, Hotkey: name}
-		key, err := wallet.Load(at, wallet.Passwords{})
-		if again || errors.Is(err, os.ErrNotExist) {
-			key, err = wallet.Generate(12, rand.Reader)
-			made[name] = key
-		}
-		if err != nil {
-			return nil, nil, fmt.Errorf("hotkey %s: %w", name, err)
-		}
-		n.keys[name] = key.Hotkey()
-		if cold == "" {
-			if cold, err = n.coldkey(at); err != nil {
-				return nil, nil, err
-			}
-		}
-		seat := mockchain.Neuron{Hotkey: key.Hotkey(), Coldkey: cold}
-		if name[0] == 'v' {
-			seat.Stake = stake
-		}
-		out = append(out, seat)
-		if made[name] == nil {
-			key.Wipe()
-		}
-	}
-	return out, save, nil
-}
-
-// coldkey is the wallet's. Only its public half is ever kept: nobody here needs
-// to move funds.
-func (n *Network) coldkey(at wallet.Location) (chain.Coldkey, error) {
-	if cold, err := wallet.Coldkey(at); err == nil {
-		return cold, nil
-	}
-	key, err := wallet.Generate(12, rand.Reader)
-	if err != nil {
-		return "", err
-	}
-	defer key.Wipe()
-	return chain.Coldkey(key.Hotkey()), wallet.SaveColdkey(at, chain.Coldkey(key.Hotkey()))
-}
-
-// Intervals of the nodes that run here, by the wall clock: somebody watches.
-const (
-	axonSeen   = time.Second     // within which a miner sees a new axon, and half of that again to dial it
-	redialMost = 2 * time.Second // between tries
-	feedEvery  = 5 * time.Second
-	scoreEvery = time.Minute
-)
-
-// models of the miners that run here, in turn: those that have an opinion on most
-// games long before they start.
-var models = [...]string{"value", "blend", "elo", "poisson", "confidence"}
-
-// add plans a node. What it is given is what anybody would type.
-func (n *Network) add(name, role string, more ...string) *runner {
-	dir := filepath.Join(n.o.Dir, "nodes", name)
-	r := &runner{name: name, role: role, dir: filepath.Join(dir, "store-run"), done: make(chan struct{})}
-	r.args = append([]string{role}, n.Flags(name)...)
-	r.args = append(r.args, "--store.dir", filepath.Join(dir, "store"), "--http.listen", "127.0.0.1:0", "--logging.format", "text",
-		"--metagraph.interval", n.nodeTime(axonSeen))
-	r.args = append(r.args, more...)
-	n.nodes = append(n.nodes, r)
-	return r
-}
-
-// nodeTime is a time of the wall clock as the nodes' clock has it.
-func (n *Network) nodeTime(wall time.Duration) string {
-	return time.Duration(float64(wall) * n.o.Speed).String()
-}
-
-func (n *Network) addValidator(ctx context.Context, name string) error {
-	r := n.add(name, "validator", "--axon.port", "0", "--axon.ip", "127.0.0.1", "--feed.url", n.games.URL(),
-		"--feed.interval", n.nodeTime(feedEvery), "--scoring.interval", n.nodeTime(scoreEvery))
-	if n.o.Record != "" {
-		r.args = append(r.args, "--record", filepath.Join(n.o.Record, name))
-	}
-	if n.o.Churn == 0 {
-		return nil
-	}
-	var err error
-	if r.relay, err = newRelay(ctx); err != nil {
-		return err
-	}
-	r.args = append(r.args, "--axon.external_port", strconv.Itoa(r.relay.addr().Port))
-	return nil
-}
-
-func (n *Network) addMiner(i int) {
-	r := n.add(fmt.Sprint("m", i), "miner", "--axon.off", "--model", models[i%len(models)],
-		"--redial.first", (redialMost / 8).String(), "--redial.most", redialMost.String())
-	if from := ownAddress(i); Free(net.JoinHostPort(from, "0")) {
-		r.args = append(r.args, "--axon.dial_from", from)
-	}
-}
-
-// ownAddress is the loopback address from which the i-th miner dials, so that
-// limits by address apply to each alone. Some systems have 127.0.0.1 only.
-func ownAddress(i int) string { return fmt.Sprintf("127.0.%d.%d", 1+i/200, 1+i%200) }
-
 // Flags are those by which a node joins as one of the network's hotkeys, whoever
 // runs it.
 func (n *Network) Flags(name string) []string {
@@ -432,9 +292,6 @@ func (n *Network) Commands(program []string) []string {
 // localAddress is what --subtensor.network local stands for.
 const localAddress = "127.0.0.1:9944"
 
-// Wallets is the directory of all keys.
-func (n *Network) Wallets() string { return filepath.Join(n.o.Dir, "wallets") }
-
 // RPC is the chain's endpoint.
 func (n *Network) RPC() string { return "ws://" + n.chain.Addr() }
 
@@ -452,43 +309,8 @@ func (n *Network) weightsOf(h chain.Hotkey) (w chain.Weights) {
 	return w
 }
 
-// Hotkey of a name such as v0 or m3; "" where there is none.
-func (n *Network) Hotkey(name string) chain.Hotkey { return n.keys[name] }
-
 func (n *Network) ports() Ports {
 	return Ports{RPC: n.RPC(), Feed: n.Feed(), Nodes: map[string]NodePorts{}}
-}
-
-// launch starts a node; its lines go to a file of its own.
-func (n *Network) launch(ctx context.Context, r *runner) (err error) {
-	if err := os.MkdirAll(r.dir, 0o700); err != nil {
-		return err
-	}
-	path := filepath.Join(filepath.Dir(r.dir), "log")
-	if r.log, err = os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600); err != nil {
-		return err
-	}
-	n.wg.Add(1)
-	go func() {
-		defer n.wg.Done()
-		defer close(r.done)
-		if r.err = n.run(ctx, r.args, r.log); r.err != nil && ctx.Err() == nil {
-			n.o.Log.Error("a node ended", "node", r.name, "err", r.err, "log", path)
-		}
-	}()
-	return nil
-}
-
-// run runs a command of the program inside it until ctx ends.
-func (n *Network) run(ctx context.Context, args []string, log io.Writer) error {
-	app := &cli.App{Name: "bettensor", Version: n.o.Version, Writer: log, ErrWriter: log, DisableSliceFlagSeparator: true,
-		Commands: []*cli.Command{node.Validator(), node.Miner()}}
-	node.Inside(app)
-	err := app.RunContext(ctx, node.Arrange(app, append([]string{app.Name}, args...)))
-	if err != nil {
-		fmt.Fprintln(log, err)
-	}
-	return err
 }
 
 // How long things may take to come up.
@@ -497,25 +319,6 @@ const (
 	lookEvery  = 20 * time.Millisecond
 	stopWithin = 15 * time.Second // a node's own ten seconds, and some
 )
-
-// listens waits until a node has told where.
-func (r *runner) listens(ctx context.Context) (NodePorts, error) {
-	var out NodePorts
-	err := until(ctx, func() (bool, error) {
-		select {
-		case <-r.done:
-			return false, fmt.Errorf("ended at its start: %w", r.err)
-		default:
-		}
-		p, err := web.ReadPorts(r.dir)
-		if err != nil || p.Starting {
-			return false, nil // not yet
-		}
-		out = NodePorts{Axon: p.Axon, HTTP: "http://" + p.HTTP}
-		return true, nil
-	})
-	return out, err
-}
 
 // answers waits until heads flow and the feed answers.
 func (n *Network) answers(ctx context.Context) error {
