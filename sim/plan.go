@@ -284,7 +284,7 @@ func (p *Plan) NewWorld() (*World, error) {
 		if !ok {
 			return nil, fmt.Errorf("plant: no bug %q", name)
 		}
-		b.plant(w)
+		b.put(w)
 	}
 	return w, nil
 }

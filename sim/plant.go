@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"bettensor/node"
+	"bettensor/sched"
 	"bettensor/sim/scenario"
 )
 
@@ -22,8 +24,10 @@ type Bug struct {
 	// Seeds within which a sweep of its scenario finds it.
 	Seeds int
 
-	more  string // what its scenario has beside plantedBase
-	plant func(*World)
+	more    string       // what its scenario has beside plantedBase
+	days    int          // that it lasts in place of three
+	provoke func(*World) // what the bug needs to show and what a world without it withstands, nil for nothing
+	plant   func(*World)
 }
 
 // plantedBase is the scenario of every bug: a few days, small enough for a sweep.
@@ -42,10 +46,31 @@ miners:
 const crashes = `
 faults:
   - {name: crash, what: process.crash, target: validators.v0, at: 1d3h, for: 30s, every: 13h, until: 2d12h}
+phases:
+  - {name: chaos, until: 2d12h}
+  - {name: heal, faults: off, settle_within: 10h}
+`
+
+// healed is a phase at the end in which all must have settled.
+const healed = `
+phases:
+  - {name: run, until: 2d}
+  - {name: heal, faults: off, settle_within: 20h}
 `
 
 // Scenario is the scenario in which the bug is looked for, as a file would hold it.
-func (b *Bug) Scenario() string { return strings.TrimLeft(plantedBase+b.more, "\n") }
+func (b *Bug) Scenario() string {
+	text := strings.TrimLeft(plantedBase+b.more, "\n")
+	if b.days > 0 {
+		text = strings.Replace(text, "duration: 3d", fmt.Sprintf("duration: %dd", b.days), 1)
+	}
+	return text
+}
+
+// File is the scenario with the bug in it, for people to run.
+func (b *Bug) File() string {
+	return fmt.Sprintf("# Shows: %s\n# Expect: a run fails by %s, with this seed or a later one.\n%splant: %s\n", b.Doc, strings.Join(b.Finds, " and by "), b.Scenario(), b.Name)
+}
 
 // Plan is the bug's scenario with a seed and the bug in it, ready to run.
 func (b *Bug) Plan(seed uint64) (*Plan, error) {
@@ -55,6 +80,14 @@ func (b *Bug) Plan(seed uint64) (*Plan, error) {
 	}
 	p, _, err := NewPlan(s, nil)
 	return p, err
+}
+
+// put plants the bug, with what it needs to show.
+func (b *Bug) put(w *World) {
+	if b.provoke != nil {
+		b.provoke(w)
+	}
+	b.plant(w)
 }
 
 // Found are those of a result's failures that the bug must be found by.
@@ -88,7 +121,7 @@ func (b *Bug) Find(most uint64) (seed uint64, by []string, err error) {
 
 // Bugs are all bugs that can be planted, by name.
 func Bugs() []Bug {
-	out := slices.Concat(diskBugs, wireBugs, feedBugs, chainBugs, nodeBugs)
+	out := slices.Concat(diskBugs, wireBugs, feedBugs, chainBugs, nodeBugs, worldBugs)
 	slices.SortFunc(out, func(a, b Bug) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
@@ -128,23 +161,28 @@ func between(w *World, validators bool, f func(h *Host, p *node.Ports)) {
 // nodeBugs are those that no way out of a node shows.
 var nodeBugs = []Bug{
 	{Name: "budget-read-before-insert", Doc: "The budget is read before what is under way to the disk has been counted; miners ask for three times of it.",
-		Finds: []string{"budget-per-day", "budget-row"}, Seeds: 2, plant: func(w *World) {
+		Finds: []string{"budget-per-day", "budget-row"}, Seeds: 2, provoke: func(w *World) {
 			for i := range w.cfg.Miners {
 				w.cfg.Miners[i].Node.Budget = 3000_00
 			}
-			defect(w, node.DefectBudgetRead)
-		}},
+		}, plant: func(w *World) { defect(w, node.DefectBudgetRead) }},
 	{Name: "cut-off-by-miner-clock", Doc: "Whether a game has begun is judged by the date in the submission; somebody bets after kick-off and writes an earlier one.",
-		Finds: []string{"no-late-acceptance"}, Seeds: 2, plant: func(w *World) {
-			backdate(w)
-			defect(w, node.DefectMinerClock)
-		}},
+		Finds: []string{"no-late-acceptance"}, Seeds: 2, provoke: backdate, plant: func(w *World) { defect(w, node.DefectMinerClock) }},
 	{Name: "off-by-one-day-boundary", Doc: "The day of the budget begins an hour after the day of the rows.",
-		Finds: []string{"budget-row", "budget-per-day"}, Seeds: 2, more: busy, plant: func(w *World) { defect(w, node.DefectDayBoundary) }},
+		Finds: []string{"budget-row"}, Seeds: 2, more: busy, plant: func(w *World) { defect(w, node.DefectDayBoundary) }},
 	{Name: "wrong-uid-after-reuse", Doc: "Weights go to the slots that hotkeys held when the round began, whoever holds them when the weights are made.",
-		Finds: []string{"new-owner-inherits-nothing"}, Seeds: 10, more: "chain: {weights_rate_limit: 400}\n", plant: func(w *World) {
-			leaves(w)
-			defect(w, node.DefectKeepsSlot)
+		Finds: []string{"new-owner-inherits-nothing"}, Seeds: 10, more: "chain: {weights_rate_limit: 400}\n", provoke: leaves, plant: func(w *World) { defect(w, node.DefectKeepsSlot) }},
+}
+
+// worldBugs are those of the simulator itself.
+var worldBugs = []Bug{
+	{Name: "clock-set-back", Doc: "The time of the world is set back for an instant on the second day.",
+		Finds: []string{"virtual-time-monotone"}, Seeds: 2, plant: func(w *World) {
+			w.Sched.Push(w.cfg.Start.Add(36*time.Hour), sched.Func(func() {
+				real := w.Sched
+				w.Sched = sched.NewWorld(w.cfg.Start.Add(time.Hour), 0)
+				w.OnInput = func(*Host) { w.Sched, w.OnInput = real, nil }
+			}))
 		}},
 }
 

@@ -55,6 +55,14 @@ var feedBugs = []Bug{
 				}
 			})
 		}},
+	{Name: "result-lost", Doc: "The result of every third game is never told.",
+		Finds: []string{"settlement-done"}, Seeds: 2, more: healed, plant: func(w *World) {
+			misread(w, func(g *bet.Game) {
+				if g.Status == bet.Finished && g.ID[len(g.ID)-1]%3 == 0 {
+					g.Status, g.Outcome, g.ResultAt = bet.Scheduled, bet.Unfinished, time.Time{}
+				}
+			})
+		}},
 }
 
 // onChain lets f answer in place of a validator's way to the chain.
@@ -110,8 +118,7 @@ var chainBugs = []Bug{
 			})
 		}},
 	{Name: "holders-never-read-again", Doc: "Who holds which slot is read once and then taken from memory; miners lose their slots.",
-		Finds: []string{"registered-only", "new-owner-inherits-nothing", "deregistered-earns-nothing"}, Seeds: 3, plant: func(w *World) {
-			leaves(w)
+		Finds: []string{"registered-only", "new-owner-inherits-nothing"}, Seeds: 3, provoke: leaves, plant: func(w *World) {
 			onChain(w, func(_ *Host, honest sched.Backend[chain.Request, chain.Reply]) sched.Backend[chain.Request, chain.Reply] {
 				return func(q chain.Request, reply func(sched.Result[chain.Reply])) {
 					honest(q, func(r sched.Result[chain.Reply]) { reply(remembered(r, w)) })
@@ -125,8 +132,36 @@ var chainBugs = []Bug{
 				}
 			})
 		}},
+	{Name: "weights-never-renewed", Doc: "After two days the way to the chain is lost for weights, and the validator waits for it.",
+		Finds: []string{"weights-fresh"}, Seeds: 2, more: "chain: {activity_cutoff: 600}\n" + healed, plant: func(w *World) {
+			onChain(w, func(_ *Host, honest sched.Backend[chain.Request, chain.Reply]) sched.Backend[chain.Request, chain.Reply] {
+				return func(q chain.Request, reply func(sched.Result[chain.Reply])) {
+					if q.Op != chain.OpSetWeights || w.now().Before(w.cfg.Start.Add(48*time.Hour)) {
+						honest(q, reply)
+					}
+				}
+			})
+		}},
+	{Name: "rate-limit-forgotten", Doc: "The chain takes weights as often as they are sent, and each set is sent twice.",
+		Finds: []string{"weights-rate"}, Seeds: 2, plant: func(w *World) {
+			onChain(w, func(h *Host, honest sched.Backend[chain.Request, chain.Reply]) sched.Backend[chain.Request, chain.Reply] {
+				return func(q chain.Request, reply func(sched.Result[chain.Reply])) {
+					honest(q, reply)
+					if q.Op != chain.OpSetWeights {
+						return
+					}
+					limit := uint64(0)
+					w.Sched.After(time.Minute, sched.Func(func() {
+						w.Chain.SetParams(w.now(), func(p *chain.Hyperparameters) { limit, p.WeightsRateLimit = p.WeightsRateLimit, 0 })
+						w.Chain.Submit(w.now(), q)
+						w.Chain.SetParams(w.now(), func(p *chain.Hyperparameters) { p.WeightsRateLimit = limit })
+					}))
+				}
+			})
+		}},
 	{Name: "weights-again-after-unknown", Doc: "Weights whose answer is lost count as not sent, and are sent again.",
 		Finds: []string{"one-vote-at-a-time"}, Seeds: 5, more: `
+chain: {tempo: 1000, weights_rate_limit: 20}
 faults:
   - {name: unreported, what: chain.set_weights_unreported, target: validators.v0, at: 12h, for: 40h}
 `, plant: func(w *World) {
@@ -173,14 +208,19 @@ func remembered(r sched.Result[chain.Reply], w *World) sched.Result[chain.Reply]
 	return r
 }
 
-// leaves takes the slots of the random miners away, one every few hours of the
-// second day, for newcomers that nobody runs.
-func leaves(w *World) {
-	n := 0
-	for _, h := range w.Hosts {
-		if h.Kind == "random" {
-			w.Sched.Push(w.cfg.Start.Add(30*time.Hour+time.Duration(n)*5*time.Hour+2*time.Minute), sched.Func(func() { w.Chain.Deregister(w.now(), h.Hotkey) }))
-			n++
+// leaves is leavesAfter in the second day.
+var leaves = leavesAfter(30 * time.Hour)
+
+// leavesAfter takes the slots of the random miners away, one every five hours from
+// a time on, for newcomers that nobody runs.
+func leavesAfter(start time.Duration) func(*World) {
+	return func(w *World) {
+		n := 0
+		for _, h := range w.Hosts {
+			if h.Kind == "random" {
+				w.Sched.Push(w.cfg.Start.Add(start+time.Duration(n)*5*time.Hour+2*time.Minute), sched.Func(func() { w.Chain.Deregister(w.now(), h.Hotkey) }))
+				n++
+			}
 		}
 	}
 }

@@ -1,10 +1,12 @@
 package sim
 
 import (
+	"errors"
+	"time"
+
 	"bettensor/node/bet"
 	"bettensor/node/ledger"
 	"bettensor/store"
-	"time"
 )
 
 // rewriting is an engine under a validator that writes other rows than it is given.
@@ -118,7 +120,7 @@ var diskBugs = []Bug{
 			rows(w, &ledger.IDs, func(*Host, ledger.IDKey, ledger.PredictionKey, func(ledger.IDKey, ledger.PredictionKey)) {})
 		}},
 	{Name: "retention-too-early", Doc: "Predictions are dropped on the day after their receipt.",
-		Finds: []string{"acknowledged-is-stored"}, Seeds: 2, plant: func(w *World) {
+		Finds: []string{"acknowledged-is-stored", "books-equal"}, Seeds: 2, plant: func(w *World) {
 			reopened(w, func(s store.Snapshot, b *store.Batch) error {
 				today := bet.DayOf(w.now())
 				return ledger.Predictions.Scan(s, nil, nil, func(k ledger.PredictionKey, _ *ledger.Prediction) error {
@@ -143,7 +145,7 @@ var diskBugs = []Bug{
 			})
 		}},
 	{Name: "budget-forgotten", Doc: "After a restart nobody has spent anything.",
-		Finds: []string{"budget-row", "budget-per-day"}, Seeds: 2, more: crashes, plant: func(w *World) {
+		Finds: []string{"budget-row"}, Seeds: 2, more: crashes, plant: func(w *World) {
 			reopened(w, func(s store.Snapshot, b *store.Batch) error {
 				return ledger.Budgets.Scan(s, nil, nil, func(k ledger.DayKey, _ *bet.Cents) error {
 					ledger.Budgets.Delete(b, k)
@@ -162,8 +164,7 @@ var diskBugs = []Bug{
 			})
 		}},
 	{Name: "stale-nonce", Doc: "After a restart the nonces that began sessions are forgotten; somebody has caught them.",
-		Finds: []string{"nonce-once"}, Seeds: 2, plant: func(w *World) {
-			replayAuths(w)
+		Finds: []string{"nonce-once"}, Seeds: 2, provoke: replayAuths, plant: func(w *World) {
 			reopened(w, func(s store.Snapshot, b *store.Batch) error {
 				return ledger.Facts.Scan(s, nil, nil, func(k string, _ *string) error {
 					if len(k) > len(ledger.FactAuth) && k[:len(ledger.FactAuth)] == ledger.FactAuth {
@@ -231,6 +232,52 @@ faults:
 				put(k, s)
 			})
 		}},
+	{Name: "correction-pays-as-before", Doc: "A corrected result changes who has won, and not what is paid.",
+		Finds: []string{"settlement-converges", "money-conserved"}, Seeds: 2, more: `
+faults:
+  - {name: wrong, what: feed.wrong_results, target: validators.v0, at: 18h, for: 6h, parameters: {games: 1}}
+`, plant: func(w *World) {
+			paid := map[ledger.PredictionKey]ledger.Prediction{}
+			rows(w, &ledger.Predictions, func(_ *Host, k ledger.PredictionKey, p ledger.Prediction, put func(ledger.PredictionKey, ledger.Prediction)) {
+				if was, again := paid[k]; again && p.State != bet.Open {
+					p.Payout = was.Payout
+				}
+				if p.State == bet.Won || p.State == bet.Lost {
+					paid[k] = p
+				}
+				put(k, p)
+			})
+		}},
+	{Name: "scores-not-kept", Doc: "The scores of the first day are stored, and those of no other.",
+		Finds: []string{"scoring-up-to-date"}, Seeds: 2, more: healed, plant: func(w *World) {
+			rows(w, &ledger.Scores, func(_ *Host, k ledger.DayKey, s ledger.Score, put func(ledger.DayKey, ledger.Score)) {
+				if k.Day == bet.DayOf(w.cfg.Start) {
+					put(k, s)
+				}
+			})
+		}},
+	{Name: "gone-and-paid", Doc: "A round gives who has lost its slot what it gives the first who has one.",
+		Finds: []string{"deregistered-earns-nothing"}, Seeds: 2, days: 4, provoke: leavesAfter(8 * time.Hour), plant: func(w *World) {
+			rows(w, &ledger.Scores, func(_ *Host, k ledger.DayKey, s ledger.Score, put func(ledger.DayKey, ledger.Score)) {
+				put(k, s)
+				meta := w.Chain.Metagraph(w.now())
+				for _, h := range w.Hosts {
+					if _, holds := meta.UIDOf(h.Hotkey); !holds && s.Weight > 0 {
+						k.Hotkey = h.Hotkey
+						put(k, s)
+					}
+				}
+			})
+		}},
+	{Name: "never-whole-again", Doc: "After a crash no commit succeeds: the node goes down each time it is started.",
+		Finds: []string{"nodes-up"}, Seeds: 2, more: crashes, plant: func(w *World) {
+			onDisk(w, func(h *Host, e store.Engine) store.Engine {
+				if h.incarnation == 0 {
+					return e
+				}
+				return broken{e}
+			})
+		}},
 	{Name: "weights-without-intent", Doc: "Weights are sent, and the intent is not on disk.",
 		Finds: []string{"weights-after-intent"}, Seeds: 2, plant: func(w *World) {
 			rows(w, &ledger.Weights, func(_ *Host, k uint64, s ledger.WeightSet, put func(uint64, ledger.WeightSet)) {
@@ -248,6 +295,13 @@ func changed(w *World, f func(*ledger.Prediction)) {
 		put(k, p)
 	})
 }
+
+// broken is an engine that takes nothing.
+type broken struct{ store.Engine }
+
+func (broken) Apply(store.Seq, []*store.Batch, bool) error { return errBroken }
+
+var errBroken = errors.New("planted: the disk takes nothing")
 
 // behind is an engine that says a group is durable before it is: each is written
 // with the one after it.

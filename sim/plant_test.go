@@ -34,6 +34,21 @@ func TestEachBugIsFound(t *testing.T) {
 			if !slices.Contains(by, b.Finds[0]) {
 				t.Errorf("seed %d: found by %v, want %s among them", seed, by, b.Finds[0])
 			}
+			for next := seed; ; next++ { // who has not found it yet may with another seed
+				left := slices.DeleteFunc(slices.Clone(b.Finds), func(f string) bool { return slices.Contains(by, f) })
+				if len(left) == 0 {
+					break
+				}
+				if next == uint64(b.Seeds) {
+					t.Errorf("not found within %d seeds by %v", b.Seeds, left)
+					break
+				}
+				p, err := b.Plan(next + 1)
+				if err != nil {
+					t.Fatal(err)
+				}
+				by = append(by, b.Found(ran(t, p, RunOptions{}))...)
+			}
 			seeds[b.Name] = seed
 		})
 	}
@@ -58,6 +73,38 @@ func TestEachBugIsFound(t *testing.T) {
 	}
 	if d := gocmp.Diff(want, string(page)); d != "" {
 		t.Errorf("docs/invariants.md is not what it was made from; go test ./sim -run EachBugIsFound -update\n%s", d)
+	}
+}
+
+// TestNoBugIsFoundWhereThereIsNone: the scenario of each bug, with what the bug
+// needs to show and without the bug, is clean; and between them these runs have
+// something to look at for every invariant and every check of liveness.
+func TestNoBugIsFoundWhereThereIsNone(t *testing.T) {
+	t.Parallel()
+	looked, tried := map[string]uint64{}, map[string]bool{}
+	try := func(name string, p *Plan, provoke func(*World)) {
+		res := ran(t, p, RunOptions{Prepare: provoke})
+		for _, f := range res.Failures() {
+			t.Errorf("%s: %s: %s", name, f.Signature(), f.First)
+		}
+		for _, i := range res.Invariants {
+			looked[i.Name] += i.Checked
+		}
+		for _, c := range res.Liveness {
+			looked[c.Name] += c.Checked
+		}
+	}
+	for _, b := range Bugs() {
+		if b.provoke != nil || !tried[b.Scenario()] {
+			tried[b.Scenario()] = tried[b.Scenario()] || b.provoke == nil
+			try(b.Name, planOf(t, b.Scenario()), b.provoke)
+		}
+	}
+	try("registration", planOf(t, "registration.yaml"), nil) // newcomers who bet
+	for _, name := range append(invariant.Names(), LivenessNames()...) {
+		if looked[name] == 0 {
+			t.Errorf("%s has looked at nothing", name)
+		}
 	}
 }
 
@@ -92,14 +139,26 @@ func TestBugsArePlain(t *testing.T) {
 	if len(names) < 20 || len(slices.Compact(slices.Clone(names))) != len(names) {
 		t.Errorf("%d bugs, some named alike", len(names))
 	}
+	found := map[string]bool{}
 	for _, b := range Bugs() {
 		for _, f := range b.Finds {
 			if !slices.Contains(known, f) {
 				t.Errorf("%s is to be found by %q, which there is not", b.Name, f)
 			}
 		}
+		for _, f := range b.Finds {
+			found[f] = true
+		}
+		if p := planOf(t, b.File()); p.Scenario.Plant != b.Name {
+			t.Errorf("%s: its file plants %q", b.Name, p.Scenario.Plant)
+		}
 		if len(b.Doc) < 30 || len(b.Finds) == 0 || b.Seeds < 1 || b.Seeds > 1000 {
 			t.Errorf("%s: doc %q, found by %v within %d seeds", b.Name, b.Doc, b.Finds, b.Seeds)
+		}
+	}
+	for _, name := range known {
+		if !found[name] {
+			t.Errorf("no bug is planted that %s must find", name)
 		}
 	}
 	if _, ok := FindBug("no-such-bug"); ok {

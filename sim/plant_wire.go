@@ -15,6 +15,7 @@ import (
 type tapped struct {
 	wire.Transport
 	dialled func()
+	deaf    func() bool // what is dialled is lost
 	send    func(c wire.Conn, frame []byte, m *wire.Message, pass func(wire.Conn, []byte))
 	open    *wire.Opener
 }
@@ -23,7 +24,9 @@ func (t *tapped) Dial(c wire.Conn, address string) {
 	if t.dialled != nil {
 		t.dialled()
 	}
-	t.Transport.Dial(c, address)
+	if t.deaf == nil || !t.deaf() {
+		t.Transport.Dial(c, address)
+	}
 }
 
 func (t *tapped) Send(c wire.Conn, frame []byte) {
@@ -73,16 +76,7 @@ func answers(w *World, f func(h *Host, k *wire.Confirmation) bool) {
 // wireBugs lie between a node and its peers.
 var wireBugs = []Bug{
 	{Name: "refusal-told-as-acceptance", Doc: "What is refused for its odds is told as accepted; a miner offers wrong ones.",
-		Finds: []string{"confirmed-is-durable", "acknowledged-is-stored"}, Seeds: 2, plant: func(w *World) {
-			onWire(w, false, func(h *Host) *tapped {
-				return &tapped{send: func(c wire.Conn, frame []byte, m *wire.Message, pass func(wire.Conn, []byte)) {
-					if m.Kind == wire.Prediction && h.Name == "random-0" {
-						m.Submission.OddsA.Number += 0.5
-						frame = wire.AppendPrediction(nil, h.signer, m.Timestamp, m.Nonce, m.Submission)
-					}
-					pass(c, frame)
-				}}
-			})
+		Finds: []string{"confirmed-is-durable", "acknowledged-is-stored"}, Seeds: 2, provoke: misquotes, plant: func(w *World) {
 			answers(w, func(_ *Host, k *wire.Confirmation) bool {
 				if k.Code != bet.OddsMismatch {
 					return false
@@ -190,6 +184,16 @@ var wireBugs = []Bug{
 				}}
 			})
 		}},
+	{Name: "never-dials-again", Doc: "A miner whose connection was cut after it had authenticated does not dial again.",
+		Finds: []string{"sessions-back"}, Seeds: 2, more: crashes, plant: func(w *World) {
+			onWire(w, false, func(h *Host) *tapped {
+				known := false
+				return &tapped{deaf: func() bool { return known }, send: func(c wire.Conn, frame []byte, m *wire.Message, pass func(wire.Conn, []byte)) {
+					known = known || m.Kind == wire.Auth
+					pass(c, frame)
+				}}
+			})
+		}},
 	{Name: "lost-retry", Doc: "A prediction that was sent is never sent again; the validator loses some with a crash.",
 		Finds: []string{"predictions-answered"}, Seeds: 5, more: lossy, plant: func(w *World) {
 			sent := map[bet.PredictionID]bool{}
@@ -237,6 +241,19 @@ func forgetful(w *World, sent, made map[bet.PredictionID]bool) {
 			}
 		}
 		return t
+	})
+}
+
+// misquotes is a miner who offers odds that nobody has told.
+func misquotes(w *World) {
+	onWire(w, false, func(h *Host) *tapped {
+		return &tapped{send: func(c wire.Conn, frame []byte, m *wire.Message, pass func(wire.Conn, []byte)) {
+			if m.Kind == wire.Prediction && h.Name == "random-0" {
+				m.Submission.OddsA.Number += 0.5
+				frame = wire.AppendPrediction(nil, h.signer, m.Timestamp, m.Nonce, m.Submission)
+			}
+			pass(c, frame)
+		}}
 	})
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"strings"
 
 	"bettensor/sim"
@@ -13,8 +14,10 @@ import (
 func plantsCommand() *cli.Command {
 	return &cli.Command{
 		Name:      "plants",
-		Usage:     "list the bugs that can be planted with `plant: NAME`, or find them with --find",
+		Usage:     "list the bugs that can be planted with `plant: NAME`, print one's scenario, or find them with --find",
 		ArgsUsage: "[NAME…]",
+		Description: "Without a name all bugs are listed. With one its scenario is printed, as a file that `sim run` takes; more than\n" +
+			"one name is for --find.",
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "find", Usage: "run each bug's scenario with seed after seed until it is found"},
 			&cli.Uint64Flag{Name: "seeds", Value: 1000, Usage: "give up after the seeds 1..`N`"},
@@ -37,6 +40,15 @@ func plants(c *cli.Context) error {
 	}
 	if c.Uint64("seeds") == 0 {
 		return fail(exitBad, "--seeds: expected at least 1, got 0")
+	}
+	if c.NArg() > 0 && !c.Bool("find") {
+		if c.NArg() > 1 {
+			return fail(exitBad, "expected one NAME, whose scenario is printed, got %d; --find takes several", c.NArg())
+		}
+		if _, err := io.WriteString(c.App.Writer, bugs[0].File()); err != nil {
+			return lost(err)
+		}
+		return nil
 	}
 	missed := 0
 	for i := range bugs {
