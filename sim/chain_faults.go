@@ -90,12 +90,15 @@ func (a *active) beginChain() {
 	w, now := a.h.world, a.h.world.now()
 	switch a.f.What {
 	case "chain.deregistered":
-		w.Chain.Deregister(now, a.h.Hotkey)
+		a.done(w.Chain.Deregister(now, a.h.Hotkey))
 	case "chain.hotkey_swapped":
-		w.Chain.SwapHotkey(now, a.h.Hotkey, a.stranger(a.h.Name))
+		a.done(w.Chain.SwapHotkey(now, a.h.Hotkey, a.stranger(a.h.Name)))
 	case "chain.permit_lost":
 		a.chain.stake = w.Chain.Stake(a.h.Hotkey)
 		w.Chain.SetStake(now, a.h.Hotkey, 0)
+		if a.chain.stake > 0 {
+			a.bit(1)
+		}
 	}
 	if a != a.first {
 		return
@@ -109,16 +112,29 @@ func (a *active) beginChain() {
 		if a.f.Params.Schedule == "state" {
 			w.Chain.KeepSchedule(now)
 		}
+		if w.Chain.Params() != a.chain.before {
+			a.bit(1)
+		}
 	case "chain.registration_burst":
 		n := a.f.Params.Count
 		for i := range n {
 			w.Sched.After(a.length/time.Duration(n)*time.Duration(i), sched.Func(func() {
 				who := fmt.Sprintf("newcomer-%d", i)
-				w.Chain.Register(w.now(), a.stranger(who), coldkeyOf(a.id+who))
+				_, code := w.Chain.Register(w.now(), a.stranger(who), coldkeyOf(a.id+who))
+				a.done(code)
 			}))
 		}
 	case "chain.drand_missing":
 		w.Chain.StopPulses(now)
+		w.silent = a
+		a.bit(w.Chain.Waiting())
+	}
+}
+
+// done counts what the chain did for a fault.
+func (a *active) done(code chain.Code) {
+	if code == chain.OK {
+		a.bit(1)
 	}
 }
 
@@ -147,6 +163,7 @@ func (a *active) endChain() {
 		w.Chain.SetParams(now, func(p *chain.Hyperparameters) { changeBack(p, &a.chain.before, &a.f.Params) })
 	case "chain.drand_missing":
 		w.Chain.ResumePulses(now)
+		w.silent = nil
 	}
 }
 
@@ -174,6 +191,7 @@ func (a *active) reorganise() {
 func (h *Host) submit(q chain.Request) chain.Reply {
 	w, now := h.world, h.world.now()
 	if a := h.suffers("chain.reorg"); a != nil {
+		a.bit(1)
 		b := a.first.chain.branch
 		r := b.Submit(now, q)
 		if portOf(q.Op) != PortChain && r.Code == chain.OK {
@@ -182,17 +200,23 @@ func (h *Host) submit(q chain.Request) chain.Reply {
 		return r
 	}
 	if a := h.suffers("chain.stale_head"); a != nil {
+		a.bit(1)
 		return w.Chain.SubmitStale(now, chain.Block(a.f.Params.Blocks), q)
 	}
 	a := h.suffers("chain.lying_head")
 	if a != nil && a.f.Params.Claim == "unfinalised" {
+		a.bit(1)
 		return w.Chain.SubmitUnfinalised(now, q)
 	}
 	r := w.Chain.Submit(now, q)
+	if q.Op == chain.OpCommitTimelocked && w.silent != nil {
+		w.silent.done(r.Code)
+	}
 	if a != nil && r.Metagraph != nil {
 		m := *r.Metagraph
 		m.Block += chain.Block(a.f.Params.Blocks)
 		r.Head, r.Metagraph = m.Block, &m
+		a.bit(1)
 	}
 	return r
 }

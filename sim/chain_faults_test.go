@@ -168,6 +168,9 @@ func TestEveryFaultOfTheChainBites(t *testing.T) {
 				t.Errorf("%d sets in the window (of %d), fates %v, %d odd, %d slots, dropped %d, failed %d", r.during(), base.during(), r.fates, r.odd, r.slots,
 					r.events["dropped"], r.events["weights_failed"])
 			}
+			if len(r.Faults) != 1 || r.Faults[0].Windows == 0 || r.Faults[0].Idle() {
+				t.Errorf("%v", r.Faults)
+			}
 			for i, at := range r.last {
 				if at < 8*time.Hour { // three hours after the window, an hour before the end
 					t.Errorf("v%d has set weights at %s for the last time", i, at)

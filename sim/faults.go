@@ -31,10 +31,12 @@ type active struct {
 	began, until time.Time
 	over         bool
 
-	others []*Host // network.partition: whom it is cut off from, nil for everyone
-	cut    bool    // network.flapping: connections are refused at the moment
-	count  int     // process.crash_at_commit: commits so far
-	spent  int64   // store.full: bytes written
+	count *FaultResult // of the fault, over all windows and hosts; nil in tests of one window
+
+	others  []*Host // network.partition: whom it is cut off from, nil for everyone
+	cut     bool    // network.flapping: connections are refused at the moment
+	commits int     // process.crash_at_commit: commits so far
+	spent   int64   // store.full: bytes written
 }
 
 // repeat does something now, and again every so often until the window ends.
@@ -63,6 +65,9 @@ func (a *active) begin() {
 		a.beginProcess()
 	case "clock":
 		a.h.setClock()
+		if a.f.Params.Ahead != 0 || a.f.Params.PPM != 0 {
+			a.bit(1)
+		}
 	case "network", "miner":
 		a.beginNetwork()
 	case "chain":
@@ -111,10 +116,11 @@ func (w *World) schedule(faults []fault.Fault, duration time.Duration) error {
 		}
 		w.feedLies = w.feedLies || f.Family() == "feed"
 		plan := sched.NewStream(w.cfg.Seed, f.Stream(), "windows")
+		count := w.count(f)
 		open := func(win fault.Window) {
 			var hit []*active
 			for _, h := range w.hitBy(win, hosts, f.Params.Share) {
-				hit = append(hit, &active{f: f, id: win.ID(f), h: h, seed: win.Draw, length: win.End - win.Start, open: win.End >= duration, rng: sched.NewStream(win.Draw, h.Name), others: others})
+				hit = append(hit, &active{f: f, id: win.ID(f), h: h, seed: win.Draw, length: win.End - win.Start, open: win.End >= duration, rng: sched.NewStream(win.Draw, h.Name), others: others, count: count})
 				hit[len(hit)-1].first = hit[0]
 			}
 			w.Sched.Push(w.cfg.Start.Add(win.Start), sched.Func(func() { w.beginFault(hit, win.End-win.Start) }))
@@ -278,7 +284,10 @@ func sample(hosts []*Host, share float64, rng *rand.Rand) []*Host {
 
 func (w *World) beginFault(hit []*active, length time.Duration) {
 	w.FaultWindows++
-	for _, a := range hit {
+	for i, a := range hit {
+		if i == 0 {
+			a.count.Windows++
+		}
 		w.trace("fault", a.f.What, map[string]any{"fault": a.id, "node": a.h.Name, "for": length.String()})
 		a.h.active = append(a.h.active, a)
 		a.began, a.until = w.now(), w.now().Add(length)
@@ -330,7 +339,10 @@ func (a *active) hits() bool {
 func (h *Host) faultDelay(what string) (d time.Duration) {
 	for _, a := range h.active {
 		if a.f.What == what && a.hits() {
-			d += a.delay()
+			late := a.delay()
+			if d += late; late > 0 {
+				a.bit(1)
+			}
 		}
 	}
 	return d
@@ -361,9 +373,11 @@ func (h *Host) faultFate(port Port) (Fate, *active) {
 		if k.port == port {
 			if k.only != nil {
 				if a := h.suffers(k.what); a != nil && k.only(a) {
+					a.bit(1)
 					return k.fate, a
 				}
 			} else if a := h.strikes(k.what); a != nil {
+				a.bit(1)
 				return k.fate, a
 			}
 		}

@@ -297,8 +297,8 @@ func TestEveryFaultBites(t *testing.T) {
 			if !tt.bites(r) {
 				t.Errorf("restarts %d, downs %d, slowest confirmation %s, frames in the window %v, validator %+v", r.Restarts, r.downs(), r.slowest, r.passed, r.Validators[0])
 			}
-			if r.FaultWindows != 1 {
-				t.Errorf("%d windows", r.FaultWindows)
+			if r.FaultWindows != 1 || len(r.Faults) != 1 || r.Faults[0].Windows != 1 || r.Faults[0].Idle() {
+				t.Errorf("%d windows, %v", r.FaultWindows, r.Faults)
 			}
 			for _, h := range r.w.Hosts {
 				if !h.IsValidator() && count(statsOf(h), "communication", "sessions") != 1 {
@@ -471,19 +471,20 @@ func TestOverlappingWindows(t *testing.T) {
 	if l := h.faultLoss(); l != 0.75 {
 		t.Errorf("loss %v", l)
 	}
-	if !h.partitioned("in", nil) || !h.partitioned("out", nil) {
+	cut := func(direction string, other *Host) bool { return h.partitioned(direction, other) != nil }
+	if !cut("in", nil) || !cut("out", nil) {
 		t.Error("two cuts of one direction each are not one of both")
 	}
 	n, other := network{}, &Host{}
 	h.active[4].others = []*Host{other}
-	if !h.partitioned("in", other) || h.partitioned("in", &Host{}) {
+	if !cut("in", other) || cut("in", &Host{}) {
 		t.Error("a cut between two cuts off others, or does not cut")
 	}
 	h.active[4].others = nil
 	if h.active = h.active[:5]; n.separated(h, other) || !n.separated(other, h) {
 		t.Error("who hears nothing is not heard, or hears")
 	}
-	if !h.partitioned("in", nil) || h.partitioned("out", nil) {
+	if !cut("in", nil) || cut("out", nil) {
 		t.Error("a cut of one direction is one of both")
 	}
 }

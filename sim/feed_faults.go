@@ -43,6 +43,7 @@ func (a *active) beginFeed() {
 			e.at, e.void = g.Start.Add(time.Hour), true
 		}
 		h.lens.amend(m, g.ID, e)
+		a.bit(1)
 	}
 }
 
@@ -78,6 +79,7 @@ func (a *active) picks(id bet.GameID) bool {
 // touch notes that the truth about a game is to be told when the window ends.
 func (a *active) touch(id bet.GameID) {
 	if !slices.Contains(a.feed.touched, id) {
+		a.bit(1)
 		a.feed.touched = append(a.feed.touched, id)
 	}
 }

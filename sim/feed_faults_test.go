@@ -136,6 +136,9 @@ func TestEveryFaultOfTheFeedBites(t *testing.T) {
 			if !tt.bites(r) {
 				t.Errorf("%d failed polls, %d lies, %d refused, %d believed to be otherwise", r.failures("update_game_data"), r.lied, r.refused, r.unlike)
 			}
+			if len(r.Faults) != 1 || r.Faults[0].Windows == 0 || r.Faults[0].Idle() {
+				t.Errorf("%v", r.Faults)
+			}
 			if healed := r.unlike == 0; healed == tt.stays {
 				t.Errorf("%d games are believed to be otherwise at the end", r.unlike)
 			}

@@ -84,6 +84,7 @@ func (h *Host) start() {
 		return
 	}
 	if a := h.suffers("store.read_only"); a != nil {
+		a.bit(1)
 		h.world.trace("host", "store_unopened", map[string]any{"node": h.Name, "err": failed(a).Error()})
 		return // the end of the window starts it
 	}
@@ -152,7 +153,7 @@ func (h *Host) newLoop() *sched.Loop {
 		w.Sched.SetClock(l, ahead, gain)
 	}
 	if a := h.suffers("process.pause"); a != nil {
-		h.hold(a.until)
+		a.hold()
 	}
 	return l
 }

@@ -84,6 +84,9 @@ func TestFaultsThatNeverFire(t *testing.T) {
 		default:
 			target = ", target: miners"
 		}
+		if k.Needs() {
+			target += fmt.Sprintf(", parameters: {%s: 7}", k.Params[0].Key)
+		}
 		fmt.Fprintf(&never, "  - {name: never%d, what: %s, every: 2h, for: 1h, probability: 0%s}\n", i, k.What, target)
 		fmt.Fprintf(&never, "  - {name: waits%d, what: %s, when: 'weights_set#1000000', for: 1h%s}\n", i, k.What, target)
 	}

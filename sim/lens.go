@@ -131,6 +131,7 @@ func (h *Host) changes(since, now time.Time) []bet.Game {
 	at := now
 	if a := h.suffers("feed.stale"); a != nil {
 		at = now.Add(-a.f.Params.Delay)
+		a.bit(1)
 	}
 	games := w.cfg.Feed.Changes(since, at)
 	dated := map[bet.GameID]time.Time{} // looked up only
@@ -154,7 +155,9 @@ func (h *Host) changes(since, now time.Time) []bet.Game {
 		out = a.garble(out)
 	}
 	if a := h.suffers("feed.truncated"); a != nil {
-		out = out[:int(float64(len(out))*a.f.Params.Games)]
+		kept := int(float64(len(out)) * a.f.Params.Games)
+		a.bit(len(out) - kept)
+		out = out[:kept]
 	}
 	return out
 }
@@ -186,8 +189,9 @@ func (h *Host) tell(m gamesSource, g bet.Game, dated, at, now time.Time) []bet.G
 		lied = true
 	}
 	l.note(g, lied, now)
-	if a := h.suffers("feed.duplicates"); a != nil && a.picks(g.ID) {
+	if a := h.suffers("feed.duplicates"); a != nil && !l.twins[g.ID] && a.picks(g.ID) {
 		l.twins[g.ID] = true
+		a.bit(1)
 	}
 	if !l.twins[g.ID] {
 		return []bet.Game{g}
@@ -210,6 +214,7 @@ func (h *Host) withheld(g *bet.Game, at time.Time) bool {
 	until, held := l.held[g.ID]
 	if a := h.suffers("feed.late_results"); a != nil && !held && a.picks(g.ID) {
 		until, held = g.Updated.Add(a.f.Params.Delay), true
+		a.bit(1)
 		l.held[g.ID] = until
 		l.again(g.ID, until)
 	}

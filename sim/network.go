@@ -2,6 +2,7 @@ package sim
 
 import (
 	"bytes"
+	"cmp"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -140,10 +141,14 @@ func (n *network) delay(e *end) time.Duration {
 func (n *network) leaving(from, to *end, size int) (time.Duration, bool) {
 	b, reader := n.w.cfg.Network.Bandwidth, int64(0)
 	if len(from.host.active)+len(to.host.active) > 0 {
-		if x := narrowest("network.bandwidth", from.host, to.host); x > 0 && (b <= 0 || x < b) {
+		if x, by := narrowest("network.bandwidth", from.host, to.host); x > 0 && (b <= 0 || x < b) {
 			b = x
+			by.bit(1)
 		}
-		reader = narrowest("network.slow_reader", to.host)
+		var by *active
+		if reader, by = narrowest("network.slow_reader", to.host); reader > 0 {
+			by.bit(1)
+		}
 	}
 	var left, read time.Duration
 	fits := true
@@ -157,8 +162,14 @@ func (n *network) leaving(from, to *end, size int) (time.Duration, bool) {
 }
 
 // separated says whether what a sends cannot reach b.
-func (n *network) separated(a, b *Host) bool {
-	return a.partitioned("out", b) || b.partitioned("in", a)
+func (n *network) separated(a, b *Host) bool { return n.parting(a, b) != nil }
+
+// parting is the partition for which what a sends cannot reach b, nil for none.
+func (n *network) parting(a, b *Host) *active {
+	if by := a.partitioned("out", b); by != nil {
+		return by
+	}
+	return b.partitioned("in", a)
 }
 
 // tell gives an event to an end's node after a delay.
@@ -200,8 +211,11 @@ func (t *transport) Dial(id wire.Conn, address string) {
 		if !a.alive() {
 			return
 		}
-		if to != nil && (n.separated(t.host, to) || n.separated(to, t.host)) {
-			return // nothing comes back: the dialler gives up by itself
+		if to != nil {
+			if by := cmp.Or(n.parting(t.host, to), n.parting(to, t.host)); by != nil {
+				by.bit(1)
+				return // nothing comes back: the dialler gives up by itself
+			}
 		}
 		if to == nil || !to.Up() || n.refusing(t.host) || n.refusing(to) || !n.lets(to, t.host) {
 			delete(t.host.ends, a.id)
@@ -232,7 +246,8 @@ func (n *network) send(from *end, frame []byte) {
 	if from.gone {
 		return
 	}
-	if n.separated(from.host, to.host) {
+	if by := n.parting(from.host, to.host); by != nil {
+		by.bit(1)
 		// A stream keeps what it could not deliver, up to the kernel's buffer.
 		if len(from.stalled) < stalledFrames {
 			from.stalled = append(from.stalled, frame)
@@ -266,6 +281,10 @@ func (n *network) send(from *end, frame []byte) {
 	}
 	if loss > 0 {
 		for again := 0; from.rng.Float64() < loss; again++ {
+			if again == 0 && faulty {
+				from.host.lost()
+				to.host.lost()
+			}
 			if again == maxRetransmits {
 				fate = Lost
 				break
@@ -367,12 +386,17 @@ func (t *transport) Close(c wire.Conn, _ int, reason string) {
 // after a delay, the dead node sees nothing.
 func (n *network) reset(h *Host) { n.breakAll(h, "connection reset") }
 
-func (n *network) breakAll(h *Host, reason string) {
+// breakAll returns how many of the connections stood.
+func (n *network) breakAll(h *Host, reason string) (broken int) {
 	for _, id := range h.conns() {
 		if e := h.ends[id]; e != nil {
+			if e.open {
+				broken++
+			}
 			n.breakEnd(e, 0, reason)
 		}
 	}
+	return broken
 }
 
 // conns lists a host's connections in order.

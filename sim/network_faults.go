@@ -11,11 +11,11 @@ func (a *active) beginNetwork() {
 	n := a.h.world.net
 	switch a.f.What {
 	case "miner.disconnect", "network.mass_disconnect":
-		n.breakAll(a.h, a.reset())
+		a.bit(n.breakAll(a.h, a.reset()))
 	case "network.flapping":
 		a.repeat(a.f.Params.Period, a.flap)
 	case "network.half_open":
-		n.forget(a.h)
+		a.bit(n.forget(a.h))
 	}
 }
 
@@ -33,15 +33,28 @@ func (a *active) reset() string { return a.injected("connection reset").Error() 
 // flap cuts the connections and lets none stand for a while.
 func (a *active) flap() {
 	a.cut = true
-	a.h.world.net.breakAll(a.h, a.reset())
+	a.bit(a.h.world.net.breakAll(a.h, a.reset()))
 	a.h.world.after(a.f.Params.Down, func() { a.cut = false })
 }
 
-// forget makes a host's connections go nowhere, and tells nobody.
-func (n *network) forget(h *Host) {
+// forget makes a host's connections go nowhere, and tells nobody but who wants to
+// know how many.
+func (n *network) forget(h *Host) (lost int) {
 	for _, id := range h.conns() {
 		if e := h.ends[id]; e.peer != nil {
 			e.gone, e.peer.gone = true, true
+			lost++
+		}
+	}
+	return lost
+}
+
+// lost counts a frame that was lost on its way for the faults that make a host's
+// links lose some.
+func (h *Host) lost() {
+	for _, a := range h.active {
+		if a.f.What == "network.loss" {
+			a.bit(1)
 		}
 	}
 }
@@ -57,22 +70,23 @@ func (h *Host) faultLoss() float64 {
 	return 1 - keep
 }
 
-// partitioned says whether a partition holds up what a host hears (in) from
-// another, or what it says (out) to it.
-func (h *Host) partitioned(direction string, other *Host) bool {
+// partitioned is the partition that holds up what a host hears (in) from another,
+// or what it says (out) to it; nil for none.
+func (h *Host) partitioned(direction string, other *Host) *active {
 	for _, a := range h.active {
 		if a.f.What == "network.partition" && (a.f.Params.Direction == "both" || a.f.Params.Direction == direction) &&
 			(a.others == nil || slices.Contains(a.others, other)) {
-			return true
+			return a
 		}
 	}
-	return false
+	return nil
 }
 
 // refusing says whether no new connection of a host stands.
 func (n *network) refusing(h *Host) bool {
 	for _, a := range h.active {
 		if a.f.What == "miner.disconnect" || a.f.What == "network.flapping" && a.cut {
+			a.bit(1)
 			return true
 		}
 	}
@@ -81,10 +95,14 @@ func (n *network) refusing(h *Host) bool {
 
 // struck returns the fault of a kind that hits a frame between two hosts.
 func struck(from, to *Host, what string) *active {
-	if a := from.strikes(what); a != nil {
-		return a
+	a := from.strikes(what)
+	if a == nil {
+		a = to.strikes(what)
 	}
-	return to.strikes(what)
+	if a != nil {
+		a.bit(1)
+	}
+	return a
 }
 
 // corrupted is a frame with one bit flipped, where a fault does that.
@@ -98,16 +116,17 @@ func corrupted(from, to *Host, frame []byte) []byte {
 	return frame
 }
 
-// narrowest is the least bandwidth that faults of a kind leave, 0 for any.
-func narrowest(what string, hosts ...*Host) (b int64) {
+// narrowest is the least bandwidth that faults of a kind leave, 0 for any, and
+// whose doing it is.
+func narrowest(what string, hosts ...*Host) (b int64, by *active) {
 	for _, h := range hosts {
 		for _, a := range h.active {
 			if x := int64(a.f.Params.Bandwidth); a.f.What == what && (b == 0 || x < b) {
-				b = x
+				b, by = x, a
 			}
 		}
 	}
-	return b
+	return b, by
 }
 
 // through is a narrow place: what leaves waits for what came before.

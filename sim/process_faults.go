@@ -14,12 +14,14 @@ func (a *active) beginProcess() {
 	case "process.restart_loop":
 		a.repeat(a.f.Params.Period, a.crash)
 	case "process.pause":
-		a.h.hold(a.until)
+		a.hold()
 	case "process.slow":
 		a.h.hook()
 	case "process.panic":
 		if l := a.h.Loop; l != nil && !a.h.hostile() {
-			l.Doom(a.f.Params.Service, a.injected("a mistake in a handler"))
+			if l.Doom(a.f.Params.Service, a.injected("a mistake in a handler")) {
+				a.bit(1)
+			}
 		}
 	}
 }
@@ -41,6 +43,9 @@ func (a *active) stop() {
 		keep = a.h.Unsynced()
 	case "random":
 		keep = a.rng.IntN(a.h.Unsynced() + 1)
+	}
+	if a.h.Up() {
+		a.bit(1)
 	}
 	a.h.Crash(keep)
 	a.h.down++
@@ -66,7 +71,7 @@ func (h *Host) committed() {
 		if a.f.What != "process.crash_at_commit" {
 			continue
 		}
-		if a.count++; a.count%a.f.Params.Nth == 0 {
+		if a.commits++; a.commits%a.f.Params.Nth == 0 {
 			l := h.Loop
 			h.world.Sched.After(0, sched.Func(func() {
 				if h.Loop == l && h.Up() {
@@ -77,21 +82,22 @@ func (h *Host) committed() {
 	}
 }
 
-// hold stops a running node until an instant.
-func (h *Host) hold(until time.Time) {
-	if h.Loop != nil {
-		h.world.Sched.Pause(h.Loop, until)
+// hold stops the node, where it runs, until the window ends.
+func (a *active) hold() {
+	if a.h.Loop != nil {
+		a.bit(1)
+		a.h.world.Sched.Pause(a.h.Loop, a.until)
 	}
 }
 
-// cost is what each event of a host takes of virtual time.
-func (h *Host) cost() (d time.Duration) {
+// cost is what each event of a host takes of virtual time, and whose doing it is.
+func (h *Host) cost() (d time.Duration, by []*active) {
 	for _, a := range h.active {
 		if a.f.What == "process.slow" {
-			d += a.f.Params.Cost
+			d, by = d+a.f.Params.Cost, append(by, a)
 		}
 	}
-	return d
+	return d, by
 }
 
 // hook sets what is done before each event of the running node, nil where that is
@@ -101,7 +107,7 @@ func (h *Host) hook() {
 	if l == nil {
 		return
 	}
-	cost := h.cost()
+	cost, by := h.cost()
 	if w.OnInput == nil && w.OnEvent == nil && cost == 0 {
 		l.OnInput(nil)
 		return
@@ -115,6 +121,9 @@ func (h *Host) hook() {
 		}
 		if cost > 0 {
 			w.Sched.Pause(l, w.now().Add(cost))
+			for _, a := range by {
+				a.bit(1)
+			}
 		}
 	})
 }

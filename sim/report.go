@@ -47,6 +47,7 @@ func (r *Result) writeSummary(w io.Writer) {
 	}
 	fmt.Fprintf(w, "%d invariants, %s checks, %d violations\n", len(r.Invariants), grouped(checked), r.Violated())
 	r.writeLiveness(w)
+	r.writeFaults(w)
 	if r.Checked {
 		fmt.Fprintln(w, "deterministic: two runs left the same trace, byte for byte")
 	}
@@ -155,9 +156,7 @@ func (r *Result) writeValidators(w io.Writer) {
 		fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%.3f\t%.3f\t%s\t%d\t\n", v.Name, v.UID, v.WeightsSet, v.WeightsFailed, v.VTrust, v.Dividends, tao(v.Emission), v.Restarts)
 	}
 	t.Flush()
-	if r.FaultWindows > 0 {
-		fmt.Fprintf(w, "%d windows of faults, %d restarts of nodes\n", r.FaultWindows, r.Restarts)
-	}
+	r.writeHits(w)
 }
 
 func (r *Result) writeCounts(w io.Writer) {

@@ -36,6 +36,7 @@ type Result struct {
 	Topics          []TopicResult     `json:"topics"`
 	Tasks           []TaskResult      `json:"tasks"`
 	FaultWindows    int               `json:"fault_windows"`
+	Faults          []FaultResult     `json:"faults,omitempty"`
 	Restarts        int               `json:"restarts"`
 	Epochs          uint64            `json:"epochs"`
 	// Metrics are all that were measured: each whole, and by each of its labels
@@ -193,7 +194,7 @@ func (r *recorder) result() *Result {
 	now := w.now()
 	res := &Result{Scenario: p.Scenario.Name, Seed: p.Scenario.Seed, Scheme: p.Scenario.Scoring.Scheme,
 		TraceHash: HashText(w.Sched.Hash()), Start: p.Start, End: p.End, VirtualSeconds: p.End.Sub(p.Start).Seconds(),
-		Events: w.Sched.Events(), Games: len(p.Market.Fixtures()), FaultWindows: w.FaultWindows, Epochs: w.Chain.Epochs(), Chosen: p.Chosen}
+		Events: w.Sched.Events(), Games: len(p.Market.Fixtures()), FaultWindows: w.FaultWindows, Faults: w.faultResults(), Epochs: w.Chain.Epochs(), Chosen: p.Chosen}
 	meta := w.Chain.Metagraph(now)
 	shares := map[chain.UID]float64{}
 	for i, h := range w.Hosts {

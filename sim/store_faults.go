@@ -22,6 +22,9 @@ var commitErrors = map[string]string{
 // beginStore does what a fault of the store does at once.
 func (a *active) beginStore() {
 	if a.f.What == "store.power_cut" {
+		if a.h.Up() {
+			a.bit(1)
+		}
 		a.h.Crash(0)
 		a.h.down++
 	}
@@ -48,6 +51,7 @@ func (d *disk) storeFate() (Fate, *active) {
 		if a.spent += size; a.spent > int64(a.f.Params.Free) {
 			a.spent -= size
 			fate, by = Failed, a
+			a.bit(1)
 			d.host.world.trace("fate", PortStore.String(), map[string]any{"node": d.host.Name, "fate": fate.String(), "fault": a.id, "bytes": size})
 		}
 	}
@@ -61,6 +65,7 @@ func (d *disk) stalled() bool {
 	if a == nil || !a.until.After(w.now()) {
 		return false
 	}
+	a.bit(1)
 	gen := d.gen
 	w.Sched.Push(a.until, sched.Func(func() {
 		if d.gen == gen && d.engine != nil {

@@ -85,6 +85,9 @@ func (c *Chain) StopPulses(now time.Time) {
 	}
 }
 
+// Waiting is how many timelocked commits have not been opened.
+func (c *Chain) Waiting() int { return len(c.sealed) }
+
 // ResumePulses has the block after now store all that StopPulses held up.
 func (c *Chain) ResumePulses(now time.Time) {
 	b := c.execute(now)
