@@ -22,14 +22,16 @@ import (
 type predictions struct {
 	idle
 	named
-	v       *Validator
-	pools   *score.Pools
-	copies  *score.Copies // in place of pools where the scheme pays the closing edge
-	answers []answer      // in order; each waits until what it rests on is durable
-	head    int
-	stats   struct {
+	v        *Validator
+	pools    *score.Pools
+	copies   *score.Copies // in place of pools where the scheme pays the closing edge
+	reprices bool          // whether a price that was old when it was taken is told from others
+	answers  []answer      // in order; each waits until what it rests on is durable
+	head     int
+	stats    struct {
 		received, stored, duplicates, waiting uint64
 		settled, corrected, forgotten         uint64
+		repriced                              uint64
 	}
 	rejected map[bet.Code]uint64
 	polled   struct { // of all these, what came in replies to polls
@@ -62,6 +64,7 @@ func newPredictions(v *Validator, s *sched.Scope) *predictions {
 	p := &predictions{named: "predictions", v: v, pools: score.NewPools(v.cfg.Scheme), rejected: map[bet.Code]uint64{}, priced: map[bet.GameID]bet.Odds{}}
 	if v.cfg.Scheme.ClosingEdge {
 		p.copies = score.NewCopies(v.cfg.Scheme)
+		p.reprices = v.cfg.Scheme.EdgeReprice
 	}
 	p.polled.rejected = map[bet.Code]uint64{}
 	book := &v.State.Book
@@ -82,12 +85,25 @@ func newPredictions(v *Validator, s *sched.Scope) *predictions {
 	}
 	v.daily(s, "forget_predictions", p.forget)
 	v.PredictionReceived.Subscribe(s, p.received)
+	if p.reprices {
+		v.topics.games.Subscribe(s, func(e *GamesUpdated) {
+			for _, g := range e.Games {
+				p.reprice(g)
+			}
+		})
+	}
 	v.GameSettled.Subscribe(s, func(e *GameSettled) { p.settle(e.Game) })
 	return p
 }
 
-// start settles what was known before a crash and not yet settled.
+// start prices and settles what was known before a crash and not yet priced or
+// settled.
 func (p *predictions) start() {
+	if p.reprices {
+		for _, g := range p.v.State.SortedGames(func(*bet.Game) bool { return true }) {
+			p.reprice(g)
+		}
+	}
 	for _, g := range p.v.State.SortedGames((*bet.Game).Resulted) {
 		p.settle(g)
 	}
@@ -132,7 +148,8 @@ func (p *predictions) received(e *PredictionReceived) {
 		p.refuse(e, refusal)
 		return
 	}
-	row := &ledger.Prediction{Prediction: admitted, Book: score.Book(offer.Game.Odds), Arrived: book.arrived + 1}
+	row := &ledger.Prediction{Prediction: admitted, Arrived: book.arrived + 1}
+	row.Chance = score.Chance(offer.Game.Odds, uint8(row.Outcome))
 	row.Received = now // as Admit has it, but for a planted bug
 	if !book.budget.Reserve(e.Hotkey, day, row.Wager) && !p.v.has(DefectBudgetRead) {
 		panic("predictions: admitted beyond the budget") // Admit has just checked it
@@ -242,6 +259,32 @@ func (p *predictions) pool(row *ledger.Prediction) {
 	p.pools.Restore(string(row.Game), uint8(row.Outcome), row.Odds, dollars(row.Wager), row.Received, row.Raw)
 }
 
+// reprice takes from predictions what they had from a price that was old already
+// when they came, and that the feed had only not told of yet: they stand for the
+// probability of the new one. Without it whoever watches another feed takes from
+// this one what everybody knows, and is paid for insight.
+func (p *predictions) reprice(g *bet.Game) {
+	book := &p.v.State.Book
+	var b *store.Batch
+	for i, row := range book.byGame[g.ID] {
+		chance := score.Chance(g.Odds, uint8(row.Outcome))
+		if row.State != bet.Open || row.Received.Before(g.OddsAt) || row.Chance == 0 || chance <= row.Chance {
+			continue
+		}
+		p.stats.repriced++
+		next := new(*row)
+		next.Chance = chance
+		book.replace(i, next)
+		if b == nil {
+			b = p.v.store.Batch()
+		}
+		ledger.Predictions.Put(b, next.Key(), next)
+	}
+	if b != nil {
+		p.v.store.Commit(b)
+	}
+}
+
 func closingOf(g *bet.Game) bet.Odds {
 	if g == nil {
 		return bet.Odds{}
@@ -285,7 +328,8 @@ func (p *predictions) settle(g *bet.Game) {
 			p.stats.corrected++
 		}
 		p.stats.settled++
-		settled := &ledger.Prediction{Prediction: next, Raw: row.Raw, Book: row.Book, Arrived: row.Arrived}
+		settled := new(*row)
+		settled.Prediction = next
 		book.replace(i, settled)
 		p.accuracy.row(settled, g.Closing, 1)
 		if b == nil {

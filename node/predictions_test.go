@@ -2,11 +2,13 @@ package node
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"testing"
 	"time"
 
 	"bettensor/node/bet"
+	"bettensor/node/ledger"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -323,6 +325,59 @@ func TestEntropyPoolsSurvive(t *testing.T) {
 		r.poll()
 	}); got != want {
 		t.Errorf("after a withdrawn void %v, want %v", got, want)
+	}
+}
+
+// TestStalePricesAreRepriced: what is accepted at a price that was older than one the
+// feed had not told of yet stands for the probability of the new one where the closing
+// edge is paid, whether the validator was restarted in between or not.
+func TestStalePricesAreRepriced(t *testing.T) {
+	old, shorter, longer := bet.Odds{2, 4, 4}, bet.Odds{1.6, 5, 5}, bet.Odds{2.5, 3.5, 3.5}
+	for _, c := range []struct {
+		rule   string
+		odds   bet.Odds      // told an hour after the acceptance
+		since  time.Duration // of them, before the acceptance; negative for after it
+		crash  bool
+		robust bool
+		want   float64 // probability of Home
+	}{
+		{"shorter when it was accepted", shorter, time.Minute, false, true, 1 / 1.6 / (1/1.6 + 0.4)},
+		{"shorter, and a restart", shorter, time.Minute, true, true, 1 / 1.6 / (1/1.6 + 0.4)},
+		{"shorter only later", shorter, -time.Minute, false, true, 0.5},
+		{"longer: what was paid counts", longer, time.Minute, false, true, 0.5},
+		{"not where the closing edge is not paid", shorter, time.Minute, false, false, 0.5},
+	} {
+		t.Run(c.rule, func(t *testing.T) {
+			r := newRig(t)
+			g := r.offer("100", t0.Add(5*time.Hour))
+			g.Odds = old
+			r.tell(g)
+			config := withoutEntropy
+			if c.robust {
+				config = robust
+			}
+			n := r.addValidator("v0", config)
+			r.run(time.Minute)
+			p := r.session("m0", n)
+			p.send(p.predict(submission("a", g, bet.Home, 10)))
+			r.run(time.Minute)
+			get := func() *ledger.Prediction { return n.v.State.Book.Get(hotkeyOf("m0"), "a") }
+			if row := get(); row == nil || row.Chance != 0.5 {
+				t.Fatalf("%+v, refused %q", row, p.confirmations())
+			}
+			at := get().Received.Add(-c.since)
+			r.run(time.Hour)
+			g.Odds, g.OddsAt = c.odds, at
+			r.tell(g)
+			r.poll()
+			if c.crash {
+				n.crash()
+				r.run(time.Hour)
+			}
+			if got := get().Chance; math.Abs(got-c.want) > 1e-12 {
+				t.Errorf("stands for %v, want %v", got, c.want)
+			}
+		})
 	}
 }
 

@@ -300,11 +300,11 @@ func (c *scoring) columns(slots int) {
 	day.Slots = slots
 	day.Miner, day.Game, day.Outcome = slices.Grow(day.Miner[:0], n)[:n], slices.Grow(day.Game[:0], n)[:n], slices.Grow(day.Outcome[:0], n)[:n]
 	day.Odds, day.Wager = slices.Grow(day.Odds[:0], n)[:n], slices.Grow(day.Wager[:0], n)[:n]
-	day.Payout, day.Raw, day.Book = slices.Grow(day.Payout[:0], n)[:n], slices.Grow(day.Raw[:0], n)[:n], slices.Grow(day.Book[:0], n)[:n]
+	day.Payout, day.Raw, day.Chance = slices.Grow(day.Payout[:0], n)[:n], slices.Grow(day.Raw[:0], n)[:n], slices.Grow(day.Chance[:0], n)[:n]
 	for i, e := range c.entries {
 		wager := dollars(e.row.Wager)
 		day.Miner[i], day.Game[i], day.Outcome[i] = e.slot, e.game, uint8(e.row.Outcome)
-		day.Odds[i], day.Wager[i], day.Raw[i], day.Book[i], day.Payout[i] = e.row.Odds, wager, e.row.Raw, e.row.Book, 0
+		day.Odds[i], day.Wager[i], day.Raw[i], day.Chance[i], day.Payout[i] = e.row.Odds, wager, e.row.Raw, e.row.Chance, 0
 		if e.row.State == bet.Won {
 			day.Payout[i] = wager * e.row.Odds
 		}

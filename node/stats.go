@@ -230,6 +230,9 @@ func (p *predictions) Stats() ServiceStats {
 	s := ServiceStats{Name: p.name(), State: "ok", Accuracy: p.accuracy.figures(), Counts: []Count{
 		{"held", uint64(p.v.State.Book.Len())}, {"received", p.stats.received}, {"stored", p.stats.stored},
 		{"duplicates", p.stats.duplicates}, {"waited", p.stats.waiting}, {"settled", p.stats.settled}, {"corrected", p.stats.corrected}, {"forgotten", p.stats.forgotten}}}
+	if p.reprices {
+		s.Counts = append(s.Counts, Count{"repriced", p.stats.repriced})
+	}
 	for _, code := range bet.Codes() {
 		if n := p.rejected[code]; n > 0 {
 			s.Counts = append(s.Counts, Count{"rejected_" + string(code), n})

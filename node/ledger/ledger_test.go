@@ -46,7 +46,7 @@ func anyPrediction(t *rapid.T) Prediction {
 		Received: anyTime.Draw(t, "received"), Model: anyText.Draw(t, "model"), Confidence: anyFloat.Draw(t, "confidence"),
 		Content: rapid.Uint64().Draw(t, "content"), State: bet.State(rapid.IntRange(0, 3).Draw(t, "state")),
 		Payout: anyCents.Draw(t, "payout"), Settled: anyTime.Draw(t, "settled"),
-	}, Raw: anyFloat.Draw(t, "raw"), Book: anyFloat.Draw(t, "book"), Arrived: rapid.Uint64().Draw(t, "arrived")}
+	}, Raw: anyFloat.Draw(t, "raw"), Chance: anyFloat.Draw(t, "chance"), Arrived: rapid.Uint64().Draw(t, "arrived")}
 }
 
 func anyScore(t *rapid.T) Score {

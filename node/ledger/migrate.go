@@ -25,7 +25,7 @@ func oneToTwo(s store.Snapshot, b *store.Batch) error {
 	})
 }
 
-// twoToThree: predictions say what margin was in the price they took. Of those
+// twoToThree: predictions say what probability their price stood for. Of those
 // there are it is not known.
 func twoToThree(s store.Snapshot, b *store.Batch) error {
 	old := Predictions

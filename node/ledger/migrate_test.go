@@ -81,7 +81,7 @@ func TestMigrateFromVersionOne(t *testing.T) {
 }
 
 // TestMigrateFromVersionTwo: predictions keep what they said, and nobody knows the
-// margin of the price they took.
+// probability that their price stood for.
 func TestMigrateFromVersionTwo(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	rows := []Prediction{

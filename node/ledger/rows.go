@@ -18,9 +18,9 @@ type Prediction struct {
 	// Raw is what was computed when it arrived: its entropy contribution
 	// (score.Pools) or the share it is credited with (score.Copies).
 	Raw float64
-	// Book is the sum of the inverse odds of the quote it was taken from: 1 and the
-	// bookmaker's margin. 0 in rows that were written before it was kept.
-	Book float64
+	// Chance is the probability that its price stands for (score.Chance). 0 in rows
+	// that were written before it was kept.
+	Chance float64
 	// Arrived orders predictions by acceptance over all miners, from 1.
 	Arrived uint64
 }
@@ -166,13 +166,13 @@ var (
 	predictionCodec = store.Codec[Prediction]{
 		Append: func(dst []byte, p *Prediction) []byte {
 			dst = pack.AppendFloat(dst, p.Raw)
-			dst = pack.AppendFloat(dst, p.Book)
+			dst = pack.AppendFloat(dst, p.Chance)
 			dst = pack.AppendUint(dst, p.Arrived)
 			return bet.AppendPrediction(dst, &p.Prediction)
 		},
 		Read: func(b []byte) (Prediction, error) {
 			return whole(b, func(r *pack.Reader) (p Prediction, err error) {
-				p.Raw, p.Book, p.Arrived = r.Float(), r.Float(), r.Uint()
+				p.Raw, p.Chance, p.Arrived = r.Float(), r.Float(), r.Uint()
 				p.Prediction, err = bet.ReadPrediction(r)
 				return p, err
 			})

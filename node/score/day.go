@@ -21,7 +21,7 @@ type Day struct {
 	Odds    []float64 // taken, decimal, at least 1
 	Wager   []float64 // dollars, not negative
 	Payout  []float64 // dollars, unrounded: wager × odds if the outcome came, else 0
-	Book    []float64 // sum of the inverse odds of the quote taken, read under ClosingEdge; nil, or 0 where unknown: as the closing odds
+	Chance  []float64 // probability that the price stands for (Chance), read under ClosingEdge; nil, or 0 where unknown: with the closing margin
 	Raw     []float64 // what Pools.Arrive, or under ClosingEdge Copies.Arrive, returned; nil scores entropy 0, or credits all
 
 	Closing [][3]float64 // per game, by outcome; 0 where unknown or the sport cannot tie
@@ -257,7 +257,7 @@ func (d *Day) check() error {
 		return fmt.Errorf("%w: %d games, want at most %d", ErrDay, len(d.Closing), MaxGames)
 	case len(d.Result) != len(d.Closing):
 		return fmt.Errorf("%w: %d results for %d games", ErrDay, len(d.Result), len(d.Closing))
-	case len(d.Game) != n, len(d.Outcome) != n, len(d.Odds) != n, len(d.Wager) != n, len(d.Payout) != n, d.Raw != nil && len(d.Raw) != n, d.Book != nil && len(d.Book) != n:
+	case len(d.Game) != n, len(d.Outcome) != n, len(d.Odds) != n, len(d.Wager) != n, len(d.Payout) != n, d.Raw != nil && len(d.Raw) != n, d.Chance != nil && len(d.Chance) != n:
 		return fmt.Errorf("%w: columns of unequal length", ErrDay)
 	}
 	last := uint16(0)
@@ -277,8 +277,8 @@ func (d *Day) check() error {
 			return fmt.Errorf("%w: prediction %d: wager %v", ErrDay, i, d.Wager[i])
 		case !(d.Payout[i] >= 0 && d.Payout[i] <= math.MaxFloat64):
 			return fmt.Errorf("%w: prediction %d: payout %v", ErrDay, i, d.Payout[i])
-		case d.Book != nil && !(d.Book[i] >= 0 && d.Book[i] <= 3):
-			return fmt.Errorf("%w: prediction %d: a book of %v", ErrDay, i, d.Book[i])
+		case d.Chance != nil && !(d.Chance[i] >= 0 && d.Chance[i] <= 1):
+			return fmt.Errorf("%w: prediction %d: a chance of %v", ErrDay, i, d.Chance[i])
 		case d.Raw != nil && !finite(d.Raw[i]):
 			return fmt.Errorf("%w: prediction %d: entropy %v", ErrDay, i, d.Raw[i])
 		}

@@ -17,7 +17,7 @@ var near = cmpopts.EquateApprox(1e-9, 1e-9)
 type pick struct {
 	miner, game, outcome int
 	odds, wager, raw     float64
-	book                 float64 // 0 for unknown
+	chance               float64 // 0 for unknown
 }
 
 // dayOf builds a day from picks, which must come sorted by miner. The payout
@@ -30,7 +30,7 @@ func dayOf(slots int, closing [][3]float64, result []int8, picks ...pick) *Day {
 			payout = p.wager * p.odds
 		}
 		d.add(row{miner: p.miner, outcome: p.outcome, odds: p.odds, wager: p.wager, payout: payout}, int32(p.game))
-		d.Raw, d.Book = append(d.Raw, p.raw), append(d.Book, p.book)
+		d.Raw, d.Chance = append(d.Raw, p.raw), append(d.Chance, p.chance)
 	}
 	return d
 }

@@ -3,10 +3,8 @@ package score
 import "math"
 
 // edge scores the run of predictions that starts at i by the closing line alone
-// (docs/scoring.md, Robust) and returns where the next miner's begins. A price
-// stands for a probability: its inverse over the sum of those of its quote, which
-// takes the bookmaker's margin out. A wager of w dollars on an outcome that went
-// from probability p to q at the close is worth w·(q − p·(1 + EdgeHurdle)) dollars,
+// (docs/scoring.md, Robust) and returns where the next miner's begins. A wager of w dollars on an outcome that went
+// from probability p to q at the close (Chance) is worth w·(q − p·(1 + EdgeHurdle)) dollars,
 // of which a copy is credited its share where there is something to credit. What a
 // miner has on one game is netted: backing all outcomes is one position.
 //
@@ -23,11 +21,10 @@ func (s *Scheme) edge(d *Day, i int, out *Components) int {
 			staked += w
 			profit += d.Payout[i] - w
 		}
-		c := d.Closing[g][d.Outcome[i]]
-		if !isPrice(c) {
+		q := Chance(d.Closing[g], d.Outcome[i])
+		if q == 0 {
 			continue
 		}
-		q := 1 / (c * Book(d.Closing[g]))
 		p, share := d.taken(i), s.share(d, i)
 		priced += w
 		line += float64(w * (q/p - 1))
@@ -60,15 +57,24 @@ func (s *Scheme) edge(d *Day, i int, out *Components) int {
 
 // taken is the probability that the price of prediction i stood for.
 func (d *Day) taken(i int) float64 {
-	if d.Book != nil && d.Book[i] > 0 {
-		return 1 / (d.Odds[i] * d.Book[i])
+	if d.Chance != nil && d.Chance[i] > 0 {
+		return d.Chance[i]
 	}
-	return 1 / (d.Odds[i] * Book(d.Closing[d.Game[i]]))
+	return 1 / (d.Odds[i] * book(d.Closing[d.Game[i]]))
 }
 
-// Book is the sum of the inverse odds of a quote, 1 and the bookmaker's margin, for
-// Day.Book. What is no price, below 1 or not finite, is not counted.
-func Book(quote [3]float64) float64 {
+// Chance is the probability that the price of an outcome stands for: its inverse
+// over the sum of those of its quote, which takes the bookmaker's margin out. 0
+// for what is no price, below 1 or not finite.
+func Chance(quote [3]float64, outcome uint8) float64 {
+	if outcome > 2 || !isPrice(quote[outcome]) {
+		return 0
+	}
+	return 1 / (quote[outcome] * book(quote))
+}
+
+// book is the sum of the inverse odds of a quote: 1 and the bookmaker's margin.
+func book(quote [3]float64) float64 {
 	sum := 0.0
 	for _, o := range quote {
 		if isPrice(o) {

@@ -32,14 +32,14 @@ func TestEdgeOfADay(t *testing.T) {
 		{"nor that there is none yet", dayOf(1, lines, open, own(pick{odds: 2.5, wager: 100})), 10, 10, 1},
 		{"the closing price itself is worth nothing", dayOf(1, lines, won, own(pick{odds: 2, wager: 1000})), 0, 0, 1},
 		{"behind the close it costs", dayOf(1, lines, won, own(pick{odds: 1.6, wager: 100})), -12.5, 12.5, 1},
-		{"the margin of the quote taken is not the miner's", dayOf(1, lines, won, own(pick{odds: 2 / 1.1, wager: 100, book: 1.1})), 0, 0, 1},
-		{"nor is that of the close", dayOf(1, [][3]float64{{2 / 1.1, 2 / 1.1, 0}}, []int8{0}, own(pick{odds: 2.5, wager: 100, book: 1})), 10, 10, 1},
+		{"the margin of the quote taken is not the miner's", dayOf(1, lines, won, own(pick{odds: 2 / 1.1, wager: 100, chance: 0.5})), 0, 0, 1},
+		{"nor is that of the close", dayOf(1, [][3]float64{{2 / 1.1, 2 / 1.1, 0}}, []int8{0}, own(pick{odds: 2.5, wager: 100, chance: 0.4})), 10, 10, 1},
 		{"a margin that is not known was that of the close", dayOf(1, [][3]float64{{2 / 1.1, 2 / 1.1, 0}}, []int8{0}, own(pick{odds: 2.5 / 1.1, wager: 100})), 10, 10, 1},
 		{"twice the money, twice the edge and the risk", dayOf(1, lines, won, own(pick{odds: 2.5, wager: 200})), 20, 20, 1},
 		{"two wagers on a game are one", dayOf(1, lines, won, own(pick{odds: 2.5, wager: 60}), own(pick{odds: 2.5, wager: 40})), 10, 10, 1},
 		{"two games are two", dayOf(1, lines, won, own(pick{odds: 2.5, wager: 100}), own(pick{game: 1, outcome: 1, odds: 5, wager: 200})), 20, math.Sqrt(200), 1},
 		{"as much on each outcome of a game is one position, worth nothing",
-			dayOf(1, lines, won, own(pick{game: 1, odds: 2.5, wager: 100, book: 1}), own(pick{game: 1, outcome: 1, odds: 4, wager: 100, book: 1}), own(pick{game: 1, outcome: 2, odds: 1 / 0.35, wager: 100, book: 1})), 0, 0, 1},
+			dayOf(1, lines, won, own(pick{game: 1, odds: 2.4, wager: 100, chance: 0.4}), own(pick{game: 1, outcome: 1, odds: 3.9, wager: 100, chance: 0.25}), own(pick{game: 1, outcome: 2, odds: 2.7, wager: 100, chance: 0.35})), 0, 0, 1},
 		{"no closing price, no evidence", dayOf(1, lines, won, own(pick{outcome: 2, odds: 9, wager: 100})), 0, 0, 0},
 		{"a copy is credited its share of a gain", dayOf(1, lines, won, pick{odds: 2.5, wager: 100, raw: 0.25}), 2.5, 2.5, 0.25},
 		{"and bears a loss whole", dayOf(1, lines, won, pick{odds: 1.6, wager: 100, raw: 0.25}), -12.5, 12.5, 0.25},
@@ -79,7 +79,8 @@ func TestMarginsChangeNoEdge(t *testing.T) {
 		q := rapid.Float64Range(0.05, 0.6).Draw(t, "closing")
 		day := func(open, close float64) *Day {
 			return dayOf(1, [][3]float64{{1 / (q * close), 1 / ((1 - q) / 2 * close), 1 / ((1 - q) / 2 * close)}}, []int8{0},
-				pick{odds: 1 / (p * open), wager: 100, raw: 1, book: open})
+				pick{odds: 1 / (p * open), wager: 100, raw: 1,
+					chance: Chance([3]float64{1 / (p * open), 2 / ((1 - p) * open), 2 / ((1 - p) * open)}, 0)})
 		}
 		margin := rapid.Float64Range(1, 1.15)
 		if err := errors.Join(s.Components(day(1, 1), a), s.Components(day(margin.Draw(t, "opening margin"), margin.Draw(t, "closing margin")), b)); err != nil {
@@ -230,11 +231,11 @@ func slowEdge(s *Scheme, d *Day, miner int) (sum, risk float64) {
 					book += 1 / o
 				}
 			}
-			closing := 1 / c / book
-			if d.Book != nil && d.Book[i] > 0 {
-				book = d.Book[i]
+			taken := 1 / d.Odds[i] / book
+			if d.Chance != nil && d.Chance[i] > 0 {
+				taken = d.Chance[i]
 			}
-			gain := d.Wager[i] * (closing - (1+s.EdgeHurdle)/d.Odds[i]/book)
+			gain := d.Wager[i] * (1/c/book - (1+s.EdgeHurdle)*taken)
 			if gain > 0 {
 				gain *= min(max(d.Raw[i], 0), 1)
 			}
@@ -256,7 +257,7 @@ func TestEdgeTwin(t *testing.T) {
 			d.Raw = make([]float64, len(d.Miner))
 		}
 		for range d.Miner {
-			d.Book = append(d.Book, rapid.OneOf(rapid.Just(0.0), rapid.Float64Range(0.9, 1.3)).Draw(t, "book"))
+			d.Chance = append(d.Chance, rapid.OneOf(rapid.Just(0.0), rapid.Float64Range(0.01, 1)).Draw(t, "chance"))
 		}
 		if err := s.Components(d, out); err != nil {
 			t.Skip(err)

@@ -84,6 +84,7 @@ func (s *Scheme) knobs() []knob {
 		knob{name: "edge_doubt", number: &s.EdgeDoubt, lo: 0, hi: maxDoubt, unit: "standard errors", reason: "taken off the sum of edges; 0 believes luck"},
 		knob{name: "edge_least", number: &s.EdgeLeast, lo: 0, hi: maxDollars, unit: "dollars", reason: "that all miners together must have proven before there are weights, lest the first to be lucky take everything"},
 		knob{name: "edge_days", whole: &s.EdgeDays, lo: 1, hi: Ring, unit: "days", reason: "window over which the edge is paid"},
+		flag("edge_reprice", &s.EdgeReprice, "a price that was old when it was taken stands for the shorter one that the feed tells next; read under `closing_edge`"),
 		knob{name: "copy_days", whole: &s.CopyDays, lo: 0, hi: Ring, unit: "days", reason: "how long games are evidence of who copies whom; 0 = off"},
 		knob{name: "copy_similarity", number: &s.CopySimilarity, lo: 0, hi: 1, reason: "outcomes both backed over outcomes either did, above which the later of two loses credit"},
 		knob{name: "copy_ramp", number: &s.CopyRamp, lo: 1e-6, hi: 1, reason: "similarity beyond that at which all credit is lost"},

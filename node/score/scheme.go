@@ -106,6 +106,9 @@ type Scheme struct {
 	EdgeLeast float64
 	// EdgeDays is the window, ending today, over which the edge is paid. 1 to Ring.
 	EdgeDays int
+	// EdgeReprice has a price that was old when it was taken, because the feed had
+	// yet to tell of a shorter one, stand for the shorter one. The caller does it.
+	EdgeReprice bool
 	// CopyDays is how long games are evidence of who copies whom. 0 credits
 	// everybody with everything. It must stay below what the caller keeps
 	// predictions for.
@@ -198,6 +201,7 @@ func Robust() Scheme {
 	s := Standard()
 	s.Name = "robust"
 	s.ClosingEdge = true
+	s.EdgeReprice = true
 	s.CopyDays = 45
 	return s
 }
