@@ -12,13 +12,14 @@ type Outcome struct {
 	Kinds    []KindResult
 	Failures []Failure // those of properties not reached aside
 	Reached  []PropertyResult
+	Faults   []FaultResult
 	Events   uint64
 	Replay   string // the command line that repeats it
 }
 
 // OutcomeOf is the part of a result that a sweep keeps.
 func OutcomeOf(r *Result) Outcome {
-	o := Outcome{Seed: r.Seed, Kinds: r.Kinds(), Events: r.Events, Replay: r.Replay}
+	o := Outcome{Seed: r.Seed, Kinds: r.Kinds(), Faults: r.Faults, Events: r.Events, Replay: r.Replay}
 	for _, p := range r.Sometimes {
 		if p.Wanted {
 			o.Reached = append(o.Reached, p)
@@ -60,6 +61,8 @@ type SweptScenario struct {
 	Seeds    int    `json:"seeds"`
 	Failed   int    `json:"failed"`
 	Stopped  bool   `json:"stopped,omitempty"` // before To: at its first failure, or by who started it
+	// IdleFaults did nothing in any of the seeds.
+	IdleFaults []string `json:"idle_faults,omitempty"`
 }
 
 // SeedFailure is one signature by which one seed failed.
@@ -88,10 +91,12 @@ func (s *SweepResult) Add(what SweptScenario, runs []Outcome, with string) {
 	}
 	first := len(s.Sometimes)
 	kinds := make([][]KindResult, 0, len(runs))
+	faults := make([][]FaultResult, len(runs))
 	for i := range runs {
 		o := &runs[i]
 		s.Seeds++
 		s.Events += o.Events
+		faults[i] = o.Faults
 		if o.Kinds != nil { // a run that broke off has none
 			kinds = append(kinds, o.Kinds)
 		}
@@ -124,6 +129,9 @@ func (s *SweepResult) Add(what SweptScenario, runs []Outcome, with string) {
 		if p.Seeds == 0 && !what.Stopped { // a sweep cut short has reached what it could
 			s.Exit = WorstExit(s.Exit, ExitThreshold)
 		}
+	}
+	if !what.Stopped {
+		what.IdleFaults = IdleFaults(faults)
 	}
 	s.Scenarios = append(s.Scenarios, what)
 	s.Kinds = append(s.Kinds, spread(what.Scenario, kinds, with)...)

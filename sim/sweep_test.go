@@ -19,14 +19,14 @@ func TestSweepResult(t *testing.T) {
 		return []KindResult{{Kind: "skilled", Count: 2, Emission: 2 * e, Share: 0.5}, {Kind: "random", Count: 1, Emission: 10, Share: 0.5}}
 	}
 	runs := []Outcome{
-		{Seed: 1, Kinds: kinds(5), Reached: reached(3, 0)},
-		{Seed: 2, Kinds: kinds(20), Failures: []Failure{b}, Reached: reached(0, 0), Replay: "again 2"},
+		{Seed: 1, Kinds: kinds(5), Reached: reached(3, 0), Faults: []FaultResult{{Name: "cut", Windows: 1}, {Name: "off"}}},
+		{Seed: 2, Kinds: kinds(20), Failures: []Failure{b}, Reached: reached(0, 0), Replay: "again 2", Faults: []FaultResult{{Name: "cut"}, {Name: "off", Windows: 1, Hits: 2}}},
 		{Seed: 3, Kinds: kinds(20), Failures: []Failure{a, b}, Reached: reached(1, 0), Replay: "again 3"},
 	}
 	var s SweepResult
 	s.Add(SweptScenario{File: "x.yaml", Scenario: "x", From: 1, To: 3}, runs, "random")
-	want := SweepResult{Seeds: 3, Failed: 2, Exit: ExitSafety,
-		Scenarios:   []SweptScenario{{File: "x.yaml", Scenario: "x", From: 1, To: 3, Seeds: 3, Failed: 2}},
+	want := SweepResult{Seeds: 3, Failed: 2, Exit: ExitSafety, Against: "random",
+		Scenarios:   []SweptScenario{{File: "x.yaml", Scenario: "x", From: 1, To: 3, Seeds: 3, Failed: 2, IdleFaults: []string{"cut"}}},
 		Failures:    []SeedFailure{{"x.yaml", 2, b, "again 2"}, {"x.yaml", 3, a, "again 3"}, {"x.yaml", 3, b, "again 3"}},
 		ByInvariant: map[string]int{"budget-per-day": 1},
 		BySignature: map[string]int{"invariant budget-per-day": 1, "threshold gini": 2},

@@ -303,6 +303,7 @@ func (t *suite) one(path string) (x sim.Case) {
 	}
 	x.Failures, x.Note = res.Failures(), fmt.Sprintf("seed %d, %d events", res.Seed, res.Events)
 	x.Seeds, x.Events = fmt.Sprint(res.Seed), res.Events
+	warn(&x, sim.IdleFaults([][]sim.FaultResult{res.Faults}))
 	return x
 }
 
@@ -331,6 +332,14 @@ func (t *suite) sweep(l *loaded, x *sim.Case) {
 	}
 	x.Note = fmt.Sprintf("seeds %d to %d, %d events", t.from, t.to, r.Events)
 	x.Seeds, x.Events = fmt.Sprintf("%d..%d", t.from, t.to), r.Events
+	warn(x, r.Scenarios[0].IdleFaults)
+}
+
+// warn warns of faults that did nothing: what they are to test is not tested.
+func warn(x *sim.Case, faults []string) {
+	if len(faults) > 0 {
+		x.Warnings = append(x.Warnings, idle(faults))
+	}
 }
 
 // interrupted is a case whose run was stopped under way: it has neither passed

@@ -32,12 +32,16 @@ func TestCI(t *testing.T) {
 	out := t.TempDir()
 	junit, markdown, summary := filepath.Join(out, "j.xml"), filepath.Join(out, "m.md"), filepath.Join(out, "s.md")
 	t.Setenv("GITHUB_STEP_SUMMARY", summary)
+	idle := strings.Replace(small, "name: small", "name: small\nfaults: [{name: late, what: chain.set_weights_failed, at: 1s, for: 1s}]", 1)
+	if err := os.WriteFile(filepath.Join(dir, "a.yaml"), []byte(idle), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	said, code := here(t, t.Context(), "sim", "ci", dir, "--junit", junit, "--markdown", markdown, "--summary", "--parallel", "3")
 	if code != sim.ExitSafety {
 		t.Errorf("exit code %d, want 2", code)
 	}
 	at := 0
-	for _, want := range []string{"PASS  a ", "FAIL  b ", "invariant weights-valid: ", "again: ", "PASS  bus ", "FAIL  c ", "error scenario: ", "FAIL  d ", "threshold gini"} {
+	for _, want := range []string{"PASS  a ", "; warning: these faults did nothing: late\n", "FAIL  b ", "invariant weights-valid: ", "again: ", "PASS  bus ", "FAIL  c ", "error scenario: ", "FAIL  d ", "threshold gini"} {
 		i := strings.Index(said[at:], want)
 		if i < 0 {
 			t.Fatalf("%q is missing, or not in its place, in\n%s", want, said)
@@ -55,6 +59,9 @@ func TestCI(t *testing.T) {
 				t.Errorf("%s: %v, %q is missing in\n%s", file, err, want, data)
 			}
 		}
+	}
+	if said, code := here(t, t.Context(), "sim", "sweep", filepath.Join(dir, "a.yaml"), "--seeds", "2"); code != 0 || !strings.Contains(said, "small: these faults did nothing: late in any seed\n") {
+		t.Errorf("a sweep: exit code %d\n%s", code, said)
 	}
 	figures, more := filepath.Join(out, "f.json"), filepath.Join(out, "more.json")
 	if said, code := here(t, t.Context(), "sim", "ci", dir, "--only", "^a", "--json", figures); code != 0 {

@@ -357,6 +357,9 @@ func writeSweep(w io.Writer, r *sim.SweepResult) error {
 		}
 	}
 	for _, s := range r.Scenarios {
+		if len(s.IdleFaults) > 0 {
+			fmt.Fprintf(b, "%s: %s in any seed\n", s.Scenario, idle(s.IdleFaults))
+		}
 		if s.Stopped {
 			fmt.Fprintf(b, "%s: stopped after %d of %s\n", s.Scenario, s.Seeds, counted(s.To-s.From+1, "seed"))
 		}
@@ -376,6 +379,11 @@ func smallerCommand(f sim.SeedFailure) string {
 		return ""
 	}
 	return strings.Replace(f.Replay, " sim run ", " sim shrink ", 1) + " -o smaller.yaml"
+}
+
+// idle says which faults of a scenario test nothing.
+func idle(faults []string) string {
+	return fmt.Sprintf("these faults did nothing: %s", strings.Join(faults, ", "))
 }
 
 func firstLine(s string) string {
