@@ -127,9 +127,11 @@ func (l *Loop) tick(now, wall, mono int64) {
 }
 
 // onward is a clock that showed was and should show now, after a while. It never
-// goes back: it slows down until it is right.
+// goes back: it slows down until it is right. Nor does it stand still, however
+// often it is read: who waits for the rest of a while, again and again, comes to
+// its end.
 func onward(was, now int64, elapsed time.Duration) int64 {
-	return max(now, was+int64(elapsed/2))
+	return max(now, was+int64((elapsed+1)/2))
 }
 
 // Span is a stretch of the wall's time on the node's clock.

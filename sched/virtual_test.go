@@ -255,6 +255,26 @@ func TestNodeBeginsWithTheClockAsItIs(t *testing.T) {
 	same(t, "ahead", w.Ahead(l), -time.Hour)
 }
 
+// TestSlowClockComesToAnEnd: the rest of a while by a clock that goes slower is
+// less than a nanosecond of it at last, and waiting for that is no loop.
+func TestSlowClockComesToAnEnd(t *testing.T) {
+	w, l := virtualLoop(t)
+	w.SetClock(l, time.Hour, 0)
+	w.Limit = 1000
+	var again *Timer
+	s, end := l.Scope("s"), start.Add(time.Hour+time.Minute)
+	s.Timer("before it is set", func() {}).Arm(0)
+	again = s.Timer("rest", func() {
+		if left := end.Sub(l.Now()); left > 0 {
+			again.Arm(left)
+		}
+	})
+	w.After(time.Second, Func(func() { w.SetClock(l, 0, 0); again.Arm(time.Minute) }))
+	w.Run(start.Add(time.Hour))
+	same(t, "limited", w.Limited(), false)
+	same(t, "ended", !l.Now().Before(end), true)
+}
+
 func TestDeliverCountsWhatIsUnderWay(t *testing.T) {
 	w, l := virtualLoop(t)
 	s := l.Scope("s")
