@@ -41,9 +41,8 @@ func compare(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	workers := c.Int("parallel")
-	if workers < 1 {
-		return fail(exitBad, "--parallel: expected at least 1, got %d", workers)
+	if n := c.Int("parallel"); n < 1 {
+		return fail(exitBad, "--parallel: expected at least 1, got %d", n)
 	}
 	tuneHeap()
 	var sides [2]*loaded
@@ -65,28 +64,10 @@ func compare(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	var about [2]sim.Side
-	var trials [2][]sim.Trial
-	for i, l := range sides {
-		if l, err = l.of(from); err != nil {
-			return err
-		}
-		about[i] = sim.Side{File: l.path, Scenario: l.plan.Scenario.Name, Scheme: l.plan.Scenario.Scoring.Scheme, Replay: l.again()}
-		trials[i] = make([]sim.Trial, to-from+1)
-		s := &seeds{l: l, opt: l.options(c), from: from, n: len(trials[i]), workers: workers, show: c.App.ErrWriter, quiet: c.Bool("quiet")}
-		s.keep = func(k int, r *sim.Result) { trials[i][k] = sim.TrialOf(r) }
-		outcomes, err := s.run(c.Context)
-		if err != nil {
-			return err
-		}
-		for k := range outcomes {
-			if trials[i][k].Kinds == nil { // it came to no result
-				return fail(exitBad, "%s, seed %d: %s; again with: %s", l.path, outcomes[k].Seed, outcomes[k].Failures[0].First, outcomes[k].Replay)
-			}
-		}
+	result, err := compareSides(c, sides, from, to)
+	if err != nil {
+		return err
 	}
-	result := sim.Compare(about[0], about[1], trials[0], trials[1])
-	result.Differs = sim.Differences(sides[0].plan, sides[1].plan)
 	printed := result.Write(c.App.Writer)
 	if data != nil {
 		if err := result.WriteJSON(data); err != nil {
@@ -105,4 +86,32 @@ func compare(c *cli.Context) error {
 		return &exitError{result.Exit, errors.Join(fmt.Errorf("%s in %d runs", counted(len(result.Failures), "failure"), 2*result.Seeds), printed)}
 	}
 	return lost(printed)
+}
+
+// compareSides runs both sides, one after the other, each with all its seeds.
+func compareSides(c *cli.Context, sides [2]*loaded, from, to uint64) (*sim.Comparison, error) {
+	var about [2]sim.Side
+	var trials [2][]sim.Trial
+	for i, l := range sides {
+		l, err := l.of(from)
+		if err != nil {
+			return nil, err
+		}
+		about[i] = sim.Side{File: l.path, Scenario: l.plan.Scenario.Name, Scheme: l.plan.Scenario.Scoring.Scheme, Replay: l.again()}
+		trials[i] = make([]sim.Trial, to-from+1)
+		s := &seeds{l: l, opt: l.options(c), from: from, n: len(trials[i]), workers: c.Int("parallel"), show: c.App.ErrWriter, quiet: c.Bool("quiet")}
+		s.keep = func(k int, r *sim.Result) { trials[i][k] = sim.TrialOf(r) }
+		outcomes, err := s.run(c.Context)
+		if err != nil {
+			return nil, err
+		}
+		for k := range outcomes {
+			if trials[i][k].Kinds == nil { // it came to no result
+				return nil, fail(exitBad, "%s, seed %d: %s; again with: %s", l.path, outcomes[k].Seed, outcomes[k].Failures[0].First, outcomes[k].Replay)
+			}
+		}
+	}
+	result := sim.Compare(about[0], about[1], trials[0], trials[1])
+	result.Differs = sim.Differences(sides[0].plan, sides[1].plan)
+	return result, nil
 }
