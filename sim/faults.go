@@ -180,29 +180,6 @@ func (w *World) others(f *fault.Fault) ([]*Host, error) {
 	return hosts, nil
 }
 
-// lasting is how long a fault's windows are together, at most, in a run of a
-// length.
-func lasting(f *fault.Fault, length time.Duration) time.Duration {
-	if f.Windows != nil {
-		sum := time.Duration(0)
-		for i := range f.Windows {
-			if f.Windows[i].For == 0 {
-				return length
-			}
-			sum += f.Windows[i].For
-		}
-		return min(sum, length)
-	}
-	if f.For == 0 {
-		return length
-	}
-	n := time.Duration(1)
-	if f.Every > 0 {
-		n += length / f.Every
-	}
-	return min(n*f.For, length)
-}
-
 // memberName is the name of a group's member, from 0.
 func memberName(group string, i int) string { return fmt.Sprintf("%s-%d", group, i) }
 
@@ -287,6 +264,7 @@ func (w *World) beginFault(hit []*active, length time.Duration) {
 	for i, a := range hit {
 		if i == 0 {
 			a.count.Windows++
+			w.note(a.f, length)
 		}
 		w.trace("fault", a.f.What, map[string]any{"fault": a.id, "node": a.h.Name, "for": length.String()})
 		a.h.active = append(a.h.active, a)

@@ -31,19 +31,13 @@ func (r *recorder) facts() invariant.Facts {
 		Disk:      w.diskOf,
 		Metagraph: func() *chain.Metagraph { return w.Chain.Metagraph(w.now()) },
 		Earned:    func(h chain.Hotkey) chain.Rao { return w.Chain.Earned(h).Total() },
-		Slack:     24*time.Hour + 2*(s.Node.FeedPoll+s.Node.ScoringInterval+s.Node.SettleDelay) + r.troubled(),
-		Lag:       2*s.Node.MetagraphInterval + 2*time.Minute + r.troubled(),
-		Recovery:  10*time.Minute + r.troubled(),
+		Slack:     24*time.Hour + 2*(s.Node.FeedPoll+s.Node.ScoringInterval+s.Node.SettleDelay) + w.hindered(s.Faults, r.p.End.Sub(r.p.Start)),
+		Lag:       2*s.Node.MetagraphInterval + 2*time.Minute,
+		Recovery:  10 * time.Minute,
+		Troubled: func(from, to time.Time) time.Duration {
+			return w.troubled(from, to, s.Node.MetagraphInterval+afterTrouble)
+		},
 	}
-}
-
-// troubled is how long the faults of the scenario may keep a node from its work,
-// all together.
-func (r *recorder) troubled() (d time.Duration) {
-	for i := range r.p.Scenario.Faults {
-		d += lasting(&r.p.Scenario.Faults[i], r.p.End.Sub(r.p.Start))
-	}
-	return d
 }
 
 // diskOf is what a validator's disk holds now, nil for one that is down and for a

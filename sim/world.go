@@ -108,8 +108,9 @@ type World struct {
 	triggers []*trigger
 	feedLies bool // some fault may change what feeds tell
 
-	faults []*FaultResult // in the order of the scenario
-	silent *active        // chain.drand_missing: the window that lasts
+	faults   []*FaultResult // in the order of the scenario
+	silent   *active        // chain.drand_missing: the window that lasts
+	troubles []trouble      // in the order of their beginnings
 
 	// FaultWindows counts the windows of faults that have begun.
 	FaultWindows int

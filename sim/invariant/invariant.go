@@ -65,6 +65,9 @@ type Facts struct {
 	Earned func(chain.Hotkey) chain.Rao
 	// BlockTime of the chain; default chain.BlockTime.
 	BlockTime time.Duration
+	// Troubled is for how much of a stretch of time something may have kept a
+	// validator from its work; it is added to Lag and Recovery.
+	Troubled func(from, to time.Time) time.Duration
 	// Lag is how long a validator may go by a metagraph that has changed. Default
 	// an hour.
 	Lag time.Duration
@@ -137,6 +140,9 @@ type Set struct {
 func New(f Facts, disabled map[string]string) *Set {
 	if f.Slack < time.Hour { // of no use, and 0 is the default
 		f.Slack = defaultSlack
+	}
+	if f.Troubled == nil {
+		f.Troubled = func(from, to time.Time) time.Duration { return 0 }
 	}
 	orDefault(&f.Lag, defaultLag)
 	orDefault(&f.Recovery, defaultRecovery)

@@ -523,6 +523,22 @@ func TestPlanted(t *testing.T) {
 			x.pass(11 * time.Minute)
 			x.audit()
 		}, wants{"recovery-time": 1}},
+		{"no welcome after a restart, in trouble for a moment", func(x *history) {
+			x.set.facts.Troubled = func(from, to time.Time) time.Duration { return time.Minute }
+			x.say(theValidator, a, wire.Message{Kind: wire.HeartbeatAck})
+			x.reopened()
+			x.say(a, theValidator, wire.Message{Kind: wire.Auth})
+			x.pass(12 * time.Minute)
+			x.audit()
+		}, wants{"recovery-time": 1}},
+		{"a late welcome after a restart, in trouble most of the time", func(x *history) {
+			x.set.facts.Troubled = func(from, to time.Time) time.Duration { return to.Sub(from) * 3 / 4 }
+			x.say(theValidator, a, wire.Message{Kind: wire.HeartbeatAck})
+			x.reopened()
+			x.say(a, theValidator, wire.Message{Kind: wire.Auth})
+			x.pass(39 * time.Minute)
+			x.say(theValidator, a, wire.Message{Kind: wire.Welcome})
+		}, nil},
 
 		{"time goes back", func(x *history) {
 			x.set.Event(x.at, "v")

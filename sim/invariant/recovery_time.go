@@ -27,7 +27,7 @@ func (r *recoveryTime) welcome(s *Set, at time.Time, v *validator) {
 	if v.knocked.IsZero() {
 		return
 	}
-	if r.judge() && at.Sub(v.knocked) > s.facts.Recovery {
+	if r.judge() && s.overdue(v.knocked, at, s.facts.Recovery) {
 		r.violate(at, "%s was opened again %s and first welcomes anybody %v after a miner had knocked", v.name, v.opened.Format(time.RFC3339), at.Sub(v.knocked))
 	}
 	v.knocked, v.recovered = time.Time{}, true
@@ -35,8 +35,14 @@ func (r *recoveryTime) welcome(s *Set, at time.Time, v *validator) {
 
 // waits looks at a recovery that has not ended.
 func (r *recoveryTime) waits(s *Set, at time.Time, v *validator) {
-	if !v.knocked.IsZero() && r.judge() && at.Sub(v.knocked) > s.facts.Recovery {
+	if !v.knocked.IsZero() && r.judge() && s.overdue(v.knocked, at, s.facts.Recovery) {
 		r.violate(at, "%s was opened again %s, a miner knocked %s, and nobody has been welcomed since", v.name, v.opened.Format(time.RFC3339), v.knocked.Format(time.RFC3339))
 		v.knocked, v.recovered = time.Time{}, true // said once
 	}
+}
+
+// overdue says whether more time has passed than is allowed, what something kept
+// validators from their work aside.
+func (s *Set) overdue(from, to time.Time, allowed time.Duration) bool {
+	return to.Sub(from) > allowed && to.Sub(from)-s.facts.Troubled(from, to) > allowed
 }

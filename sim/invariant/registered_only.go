@@ -15,7 +15,7 @@ func (r *registeredOnly) acknowledged(s *Set, at time.Time, v *validator, e *ent
 		return
 	}
 	h := e.owner.hotkey
-	if left, gone := s.slots.left[h]; gone && unix(e.first).Sub(left) > s.facts.Lag {
+	if left, gone := s.slots.left[h]; gone && s.overdue(left, unix(e.first), s.facts.Lag) {
 		r.violate(at, "%s is accepted, and its hotkey has held no slot since %s", e.who(v), left.Format(time.RFC3339))
 	} else if _, holds := s.slots.uids[h]; !gone && !holds {
 		r.violate(at, "%s is accepted, and its hotkey has never held a slot", e.who(v))
