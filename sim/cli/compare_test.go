@@ -63,6 +63,28 @@ func TestCompare(t *testing.T) {
 	}
 }
 
+// TestCompareTellsFailures: a side that breaks its thresholds is told with the
+// command that repeats that run, and decides the exit code.
+func TestCompareTellsFailures(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, map[string]string{"small.yaml": small, "strict.yaml": small + "thresholds: [{metric: gini, expect: value > 2}]\n"})
+	stdout, _, code := call(t, dir, "sim", "compare", "small.yaml", "strict.yaml", "--quiet", "--seeds", "2", "--json", "c.json")
+	if code != sim.ExitThreshold || !strings.Contains(stdout, "\nb, seed 2 failed: threshold gini: ") || strings.Contains(stdout, "\na, seed") {
+		t.Fatalf("exit code %d\n%s", code, stdout)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "c.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c sim.Comparison
+	if err := json.Unmarshal(data, &c); err != nil {
+		t.Fatal(err)
+	}
+	if len(c.Failures) != 2 || !strings.HasSuffix(c.Failures[1].Replay, " sim run strict.yaml --seed 2") || !strings.Contains(stdout, "  again: "+c.Failures[1].Replay+"\n") {
+		t.Errorf("%+v\n%s", c.Failures, stdout)
+	}
+}
+
 func TestCompareRefuses(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, map[string]string{"small.yaml": small, "bad.yaml": "nam: x\n"})
