@@ -37,7 +37,7 @@ func ciCommand() *cli.Command {
 			&cli.BoolFlag{Name: "summary", Usage: "append the same to the file named by GITHUB_STEP_SUMMARY"},
 			&cli.StringFlag{Name: "only", Usage: "run files whose path from DIR matches `PATTERN`, a regular expression"},
 			&cli.StringFlag{Name: "seeds", Usage: "run each scenario with the seeds `A..B`, or N for 1..N, in place of its own"},
-			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "scenarios at a time"},
+			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "`N` scenarios at a time"},
 			limitFlag(),
 			&cli.DurationFlag{Name: "budget", Usage: "fail a scenario that takes longer than `D` of wall time; without, one over " + slow.String() + " is warned of, for machines differ"},
 			&cli.StringFlag{Name: "baseline", Usage: "fail a scenario that has more events than in `FILE`, a former --json of the same folder and seeds"},

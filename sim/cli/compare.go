@@ -18,9 +18,9 @@ func compareCommand() *cli.Command {
 		ArgsUsage: "A.yaml B.yaml",
 		Flags: append(scenarioFlags(),
 			&cli.StringFlag{Name: "seeds", Value: "1..10", Usage: "`A..B`, both included, or N for 1..N"},
-			&cli.StringSliceFlag{Name: "set-a", Usage: "set a key of the first scenario only (repeatable)"},
-			&cli.StringSliceFlag{Name: "set-b", Usage: "set a key of the second scenario only, as in `scoring.scheme=robust` (repeatable)"},
-			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "runs at a time"},
+			&cli.StringSliceFlag{Name: "set-a", Usage: "set a key of the first scenario only, `PATH=VALUE` (repeatable)"},
+			&cli.StringSliceFlag{Name: "set-b", Usage: "set a key of the second scenario only, `PATH=VALUE`, as in scoring.scheme=robust (repeatable)"},
+			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "`N` runs at a time"},
 			limitFlag(),
 			&cli.StringFlag{Name: "json", Usage: "write the comparison as data to `FILE`"},
 			&cli.StringFlag{Name: "report", Usage: "write a page of it, HTML that needs nothing else, to `FILE`"},
@@ -33,9 +33,6 @@ func compareCommand() *cli.Command {
 func compare(c *cli.Context) error {
 	if c.NArg() != 2 {
 		return fail(exitBad, "expected two scenario files, which may be the same, got %d arguments, as in: %s scenarios/season.yaml scenarios/season.yaml --set-b scoring.scheme=robust", c.NArg(), c.Command.HelpName)
-	}
-	if c.IsSet("seed") {
-		return fail(exitBad, "--seed: compare takes --seeds A..B")
 	}
 	from, to, err := seedRange(c.String("seeds"))
 	if err != nil {

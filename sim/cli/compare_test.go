@@ -90,7 +90,7 @@ func TestCompareRefuses(t *testing.T) {
 	dir := folder(t, map[string]string{"small.yaml": small, "bad.yaml": "nam: x\n"})
 	for _, c := range []struct{ args, want string }{
 		{"small.yaml", "expected two scenario files"},
-		{"small.yaml small.yaml --seed 3", "compare takes --seeds"},
+		{"small.yaml small.yaml --seed 3", "did you mean --seeds?"},
 		{"small.yaml small.yaml --seeds 3..2", "expected A..B"},
 		{"small.yaml small.yaml --parallel 0", "--parallel: expected at least 1"},
 		{"small.yaml bad.yaml", `bad.yaml:1:1: nam: unknown key (did you mean "name"?)`},

@@ -25,13 +25,13 @@ func crashpointsCommand() *cli.Command {
 		Description: "Each image of the disk must open with all that had been acknowledged, nothing but what had been submitted,\n" +
 			"in the order of the batches, with budgets that are those of the predictions; and a validator must start on it.\n" +
 			"Pebble works on goroutines of its own: from run to run a point may move by a few. --keep leaves the images that failed.",
-		Flags: append(scenarioFlags(),
+		Flags: append(seededFlags(),
 			&cli.StringFlag{Name: "unsynced", Value: "0,50,100", Usage: "`PERCENTS` of what was not synced that survive"},
 			&cli.IntFlag{Name: "limit", Usage: "try `N` points, evenly spread; 0 for all"},
 			&cli.IntFlag{Name: "point", Usage: "try point `N` only, with several draws of what survives"},
 			&cli.IntFlag{Name: "flips", Value: 200, Usage: "flip a bit of what was synced in about `N` images, and cut a file off in as many"},
 			&cli.IntFlag{Name: "errors", Usage: "fail `N` operations, in two runs each: an I/O error, and a disk that is full"},
-			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "images recovered at a time"},
+			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "recover `N` images at a time"},
 			&cli.StringFlag{Name: "keep", Usage: "leave the images that failed in `DIR`"},
 			&cli.StringFlag{Name: "json", Usage: "write the report as data to `FILE`"},
 			&cli.BoolFlag{Name: "quiet", Usage: "no progress"},

@@ -21,7 +21,7 @@ func validateCommand() *cli.Command {
 		Name:      "validate",
 		Usage:     "check scenarios and their files of games without running them; every mistake is told as FILE:LINE:COL",
 		ArgsUsage: "SCENARIO.yaml...",
-		Flags:     scenarioFlags(),
+		Flags:     seededFlags(),
 		Action:    validate,
 	}
 }
@@ -121,7 +121,7 @@ func readCommand(name, usage string, say func(io.Writer, *loaded) error) *cli.Co
 		Name:      name,
 		Usage:     usage,
 		ArgsUsage: "SCENARIO.yaml",
-		Flags:     scenarioFlags(),
+		Flags:     seededFlags(),
 		Action: func(c *cli.Context) error {
 			l, err := load(c)
 			if err != nil {

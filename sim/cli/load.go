@@ -19,12 +19,17 @@ import (
 // maxGamesBytes bounds a file of games: a hundred seasons of a league.
 const maxGamesBytes = 64 << 20
 
+// scenarioFlags are of commands that read scenarios.
 func scenarioFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.Uint64Flag{Name: "seed", Usage: "`N` in place of the scenario's seed"},
 		&cli.StringSliceFlag{Name: "games", Usage: "play the matches of `FILE` (CSV; repeat for several leagues)"},
-		&cli.StringSliceFlag{Name: "set", Usage: "set a key of the scenario, as in `miners.skilled.count=16` (repeatable)"},
+		&cli.StringSliceFlag{Name: "set", Usage: "set a key of the scenario, `PATH=VALUE`, as in miners.skilled.count=16 (repeatable)"},
 	}
+}
+
+// seededFlags are of commands that read scenarios and take one seed.
+func seededFlags() []cli.Flag {
+	return append([]cli.Flag{&cli.Uint64Flag{Name: "seed", DefaultText: "the scenario's own", Usage: "run it with seed `N`"}}, scenarioFlags()...)
 }
 
 // limitFlag is of commands that run whole scenarios.
@@ -80,6 +85,9 @@ func loadAll(c *cli.Context) ([]*loaded, error) {
 func loadFile(c *cli.Context, path string, own ...string) (*loaded, error) {
 	l := &loaded{path: path, games: c.StringSlice("games"), sets: slices.Concat(c.StringSlice("set"), own)}
 	if bug := c.String("plant"); bug != "" {
+		if _, ok := sim.FindBug(bug); !ok {
+			return nil, fail(exitBad, "--plant: no bug %q; `%s sim plants` lists them", bug, program())
+		}
 		l.sets = append(l.sets, "plant="+bug)
 	}
 	if c.IsSet("seed") {
@@ -137,6 +145,9 @@ func (l *loaded) prepare() error {
 			lines[i] = bad[i]
 		}
 		return &exitError{exitBad, errors.Join(lines...)}
+	}
+	if errors.Is(err, sim.ErrBenchmark) {
+		return fail(exitBad, "%s: %w; measure it with: %s bench run %s", l.path, err, program(), l.path)
 	}
 	if err != nil {
 		return fail(exitBad, "%s: %w", l.path, err)

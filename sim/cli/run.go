@@ -27,7 +27,7 @@ func runCommand() *cli.Command {
 		Name:      "run",
 		Usage:     "run a scenario and print who earned what",
 		ArgsUsage: "SCENARIO.yaml",
-		Flags: append(scenarioFlags(),
+		Flags: append(seededFlags(),
 			&cli.StringFlag{Name: "json", Usage: "write the result as data to `FILE`"},
 			&cli.StringFlag{Name: "junit", Usage: "write the verdict as JUnit XML to `FILE`"},
 			&cli.StringFlag{Name: "report", Usage: "write a page of the run, HTML that needs nothing else, to `FILE`"},

@@ -18,7 +18,7 @@ func shrinkCommand() *cli.Command {
 		Name:      "shrink",
 		Usage:     "make a scenario that fails as small as it can be and still fail alike",
 		ArgsUsage: "SCENARIO.yaml",
-		Flags: append(scenarioFlags(),
+		Flags: append(seededFlags(),
 			&cli.StringFlag{Name: "seeds", Usage: "look for a seed that fails in `A..B`, both included, or N for 1..N, and shrink the first"},
 			&cli.StringFlag{Name: "by", Usage: "keep this failure, as in `'invariant budget-per-day'`; the first violation otherwise"},
 			plantFlag(),

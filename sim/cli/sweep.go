@@ -26,7 +26,7 @@ func sweepCommand() *cli.Command {
 		ArgsUsage: "SCENARIO.yaml...",
 		Flags: append(scenarioFlags(),
 			&cli.StringFlag{Name: "seeds", Value: "1..10", Usage: "`A..B`, both included, or N for 1..N"},
-			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "runs at a time"},
+			&cli.IntFlag{Name: "parallel", Value: runtime.NumCPU(), Usage: "`N` runs at a time"},
 			plantFlag(),
 			limitFlag(),
 			&cli.BoolFlag{Name: "stop-on-failure", Usage: "end at the first seed that fails"},
@@ -44,9 +44,6 @@ func sweep(c *cli.Context) error {
 	from, to, err := seedRange(c.String("seeds"))
 	if err != nil {
 		return err
-	}
-	if c.IsSet("seed") {
-		return fail(exitBad, "--seed: sweep takes --seeds A..B")
 	}
 	s := &sweeping{c: c, from: from, to: to, against: c.String("against")}
 	if s.result.Parallel = c.Int("parallel"); s.result.Parallel < 1 {
