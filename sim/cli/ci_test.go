@@ -217,7 +217,7 @@ func TestTraces(t *testing.T) {
 	}
 	interrupted, interrupt := context.WithCancel(t.Context())
 	interrupt()
-	if said, code := here(t, interrupted, "sim", "run", "--quiet", file, "--seed", "4", "--trace", cut); code != exitBad || !strings.Contains(said, cut+" holds the trace up to there") {
+	if said, code := here(t, interrupted, "sim", "run", "--quiet", file, "--seed", "4", "--trace", cut); code != exitBad || !strings.Contains(said, ": interrupted\n") || !strings.Contains(said, cut+" holds the trace up to there") {
 		t.Fatalf("a run that is interrupted: exit code %d\n%s", code, said)
 	}
 	for path, text := range map[string]string{empty: "", cut + ".short": string(data[:len(data)/2])} {

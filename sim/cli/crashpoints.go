@@ -58,7 +58,7 @@ func crashpoints(c *cli.Context) error {
 		return err
 	}
 	o := crash.Options{Limit: c.Int("limit"), Point: c.Int("point"), Flips: c.Int("flips"), Errors: c.Int("errors"), Workers: c.Int("parallel"),
-		Keep: c.String("keep"), Wall: time.Now, Stopped: c.Context.Err, Prepare: plant}
+		Keep: c.String("keep"), Wall: time.Now, Stopped: halt(c.Context), Prepare: plant}
 	for _, name := range []string{"limit", "point", "flips", "errors"} {
 		if n := c.Int(name); n < 0 {
 			return fail(exitBad, "--%s: expected at least 0, got %d", name, n)

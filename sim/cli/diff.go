@@ -145,7 +145,7 @@ func replayTrace(c *cli.Context) error {
 	o := l.options(c)
 	ctx, cancel := context.WithCancel(c.Context)
 	defer cancel()
-	o.Stopped = ctx.Err
+	o.Stopped = halt(ctx)
 	r, w := io.Pipe()
 	done := make(chan error, 1)
 	go func() {

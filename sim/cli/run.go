@@ -203,7 +203,7 @@ func verdict(failures []sim.Failure, again string) error {
 
 // options are those of every run of a command.
 func (l *loaded) options(c *cli.Context) sim.RunOptions {
-	o := sim.RunOptions{Stopped: c.Context.Err, Prepare: plant, Revision: c.App.Version, Games: l.gameFiles(), Limit: sim.DefaultLimit}
+	o := sim.RunOptions{Stopped: halt(c.Context), Prepare: plant, Revision: c.App.Version, Games: l.gameFiles(), Limit: sim.DefaultLimit}
 	if l.limit != nil {
 		o.Limit = *l.limit
 	}
@@ -275,6 +275,24 @@ func explain(out io.Writer, revision string, failed *sim.Result, d *report.Led) 
 	return lost(err)
 }
 
+// interrupt is why a run ended that who started it has stopped.
+type interrupt struct{}
+
+func (interrupt) Error() string { return "interrupted" }
+
+// Is has it be the context's own error as well.
+func (interrupt) Is(target error) bool { return target == context.Canceled }
+
+// halt asks whether a command has been stopped, for a run to ask now and then.
+func halt(ctx context.Context) func() error {
+	return func() error {
+		if ctx.Err() != nil {
+			return interrupt{}
+		}
+		return nil
+	}
+}
+
 // program is how the program was called, for command lines to repeat: the name
 // of its file, or `go run .` where that file is one that go run has made.
 func program() string {
@@ -315,7 +333,7 @@ func (l *loaded) twice(ctx context.Context, opt sim.RunOptions, out io.Writer) (
 		r, w := io.Pipe()
 		pipes[i] = r
 		o := opt
-		o.Stopped = ctx.Err
+		o.Stopped = halt(ctx)
 		o.Trace = w
 		if i == 0 && opt.Trace != nil {
 			o.Trace = io.MultiWriter(opt.Trace, w)
