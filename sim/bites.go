@@ -26,9 +26,9 @@ func (f FaultResult) String() string {
 	case f.Windows == 0:
 		return fmt.Sprintf("%s (%s) never began", f.Name, f.What)
 	case f.Hits == 0:
-		return fmt.Sprintf("%s (%s) did nothing: %d windows, no %s", f.Name, f.What, f.Windows, f.Of)
+		return fmt.Sprintf("%s (%s) did nothing: %s, no %s", f.Name, f.What, Counted(f.Windows, "window"), f.Of)
 	}
-	return fmt.Sprintf("%s (%s): %d windows, %s %s", f.Name, f.What, f.Windows, grouped(f.Hits), f.Of)
+	return fmt.Sprintf("%s (%s): %s, %s %s", f.Name, f.What, Counted(f.Windows, "window"), grouped(f.Hits), f.Of)
 }
 
 // Idle says that the fault did nothing.
@@ -89,7 +89,7 @@ func (r *Result) writeFaults(w io.Writer) {
 	if len(r.Faults) == 0 {
 		return
 	}
-	fmt.Fprintf(w, "%d faults, %d windows, %d restarts of nodes\n", len(r.Faults), r.FaultWindows, r.Restarts)
+	fmt.Fprintf(w, "%s, %s, %s of nodes\n", Counted(len(r.Faults), "fault"), Counted(r.FaultWindows, "window"), Counted(r.Restarts, "restart"))
 	for _, f := range r.Faults {
 		if f.Idle() {
 			fmt.Fprintf(w, "  %s\n", f)

@@ -39,7 +39,7 @@ faults:
 	if err := r.WriteSummary(&b); err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range []string{"6 faults, 6 windows, 2 restarts of nodes\n", "  never (chain.outage) never began\n", "  idle (chain.set_weights_failed) did nothing: 1 windows, no extrinsics lost\n"} {
+	for _, line := range []string{"6 faults, 6 windows, 2 restarts of nodes\n", "  never (chain.outage) never began\n", "  idle (chain.set_weights_failed) did nothing: 1 window, no extrinsics lost\n"} {
 		if !strings.Contains(b.String(), line) {
 			t.Errorf("%q is missing in\n%s", line, &b)
 		}

@@ -258,6 +258,14 @@ func span(d time.Duration) string {
 	return d.String()
 }
 
+// Counted is a number of things, as in 1 seed and 2 seeds.
+func Counted[N int | uint64](n N, thing string) string {
+	if n != 1 {
+		thing += "s"
+	}
+	return fmt.Sprintf("%d %s", n, thing)
+}
+
 func grouped(n uint64) string {
 	s := fmt.Sprint(n)
 	var b strings.Builder

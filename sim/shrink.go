@@ -457,5 +457,5 @@ func (s *Shrunk) Text(program, path, from string) []byte {
 
 // String is a size in words.
 func (n Size) String() string {
-	return fmt.Sprintf("%d faults in %d windows, %d miners, %d validators, %s", n.Faults, n.Windows, n.Miners, n.Validators, scenario.FormatDuration(n.Duration))
+	return fmt.Sprintf("%s in %s, %s, %s, %s", Counted(n.Faults, "fault"), Counted(n.Windows, "window"), Counted(n.Miners, "miner"), Counted(n.Validators, "validator"), scenario.FormatDuration(n.Duration))
 }

@@ -51,7 +51,7 @@ func WriteStates(w io.Writer, r *Result, states []NodeState) error {
 			fmt.Fprint(b, "down")
 		}
 		if s.Restarts > 0 {
-			fmt.Fprintf(b, ", %d restarts", s.Restarts)
+			fmt.Fprintf(b, ", %s", Counted(s.Restarts, "restart"))
 		}
 		if s.Unsynced > 0 {
 			fmt.Fprintf(b, ", %d batches under way to its disk", s.Unsynced)

@@ -151,7 +151,7 @@ func ci(c *cli.Context) error {
 	if stopped != nil {
 		return &exitError{exitBad, errors.Join(stopped, printed)}
 	}
-	_, err = fmt.Fprintf(c.App.Writer, "%s passed\n", counted(len(cases), "scenario"))
+	_, err = fmt.Fprintf(c.App.Writer, "%s passed\n", sim.Counted(len(cases), "scenario"))
 	return lost(errors.Join(printed, err))
 }
 

@@ -80,7 +80,7 @@ func compare(c *cli.Context) error {
 		return err
 	}
 	if result.Exit != sim.ExitPass {
-		return &exitError{result.Exit, errors.Join(fmt.Errorf("%s in %d runs", counted(len(result.Failures), "failure"), 2*result.Seeds), printed)}
+		return &exitError{result.Exit, errors.Join(fmt.Errorf("%s in %d runs", sim.Counted(len(result.Failures), "failure"), 2*result.Seeds), printed)}
 	}
 	return lost(printed)
 }

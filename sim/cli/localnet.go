@@ -160,7 +160,7 @@ func tell(w io.Writer, n *localnet.Network, c *cli.Context, dir string, temporar
 	if temporary {
 		kept = " (removed at the end)"
 	}
-	fmt.Fprintf(w, "directory   %s%s\nchain       %s\ngames feed  %s\nrunning     %s, %s\n\n", dir, kept, n.RPC(), n.Feed(), counted(c.Int("validators"), "validator"), counted(c.Int("miners"), "miner"))
+	fmt.Fprintf(w, "directory   %s%s\nchain       %s\ngames feed  %s\nrunning     %s, %s\n\n", dir, kept, n.RPC(), n.Feed(), sim.Counted(c.Int("validators"), "validator"), sim.Counted(c.Int("miners"), "miner"))
 	fmt.Fprintln(w, "To join from outside, each in a terminal of its own:")
 	lines := n.Commands(typed())
 	for _, line := range lines {

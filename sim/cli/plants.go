@@ -66,22 +66,14 @@ func plants(c *cli.Context) error {
 			return fail(exitBad, "%s: %w", b.Name, err)
 		case seed == 0:
 			missed++
-			line = fmt.Sprintf("%-32s not found within %s\n", b.Name, counted(c.Uint64("seeds"), "seed"))
+			line = fmt.Sprintf("%-32s not found within %s\n", b.Name, sim.Counted(c.Uint64("seeds"), "seed"))
 		}
 		if _, err := fmt.Fprint(c.App.Writer, line); err != nil {
 			return lost(err)
 		}
 	}
 	if missed > 0 {
-		return fail(sim.ExitThreshold, "%s not found", counted(missed, "planted bug"))
+		return fail(sim.ExitThreshold, "%s not found", sim.Counted(missed, "planted bug"))
 	}
 	return nil
-}
-
-// counted is a number of things, as in 1 seed and 2 seeds.
-func counted[N int | uint64](n N, thing string) string {
-	if n != 1 {
-		thing += "s"
-	}
-	return fmt.Sprintf("%d %s", n, thing)
 }

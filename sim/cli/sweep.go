@@ -195,7 +195,7 @@ func writeSweep(w io.Writer, r *sim.SweepResult) error {
 	fmt.Fprintln(b)
 	for _, g := range r.Groups() {
 		first := g.Seeds[0]
-		fmt.Fprintf(b, "FAILED %s: %s, exit %d\n  first: seed %d of %s: %s\n", g.Signature, counted(len(g.Seeds), "seed"), g.Exit, first.Seed, first.File, firstLine(first.First))
+		fmt.Fprintf(b, "FAILED %s: %s, exit %d\n  first: seed %d of %s: %s\n", g.Signature, sim.Counted(len(g.Seeds), "seed"), g.Exit, first.Seed, first.File, firstLine(first.First))
 		var seeds []string
 		for i, s := range g.Seeds {
 			if i == maxShownSeeds {
@@ -221,14 +221,14 @@ func writeSweep(w io.Writer, r *sim.SweepResult) error {
 			fmt.Fprintf(b, "%s: %s in any seed\n", s.Scenario, idle(s.IdleFaults))
 		}
 		if s.Stopped {
-			fmt.Fprintf(b, "%s: stopped after %d of %s\n", s.Scenario, s.Seeds, counted(s.To-s.From+1, "seed"))
+			fmt.Fprintf(b, "%s: stopped after %d of %s\n", s.Scenario, s.Seeds, sim.Counted(s.To-s.From+1, "seed"))
 		}
 	}
 	word := "all passed"
 	if r.Failed > 0 {
 		word = fmt.Sprintf("%d failed", r.Failed)
 	}
-	fmt.Fprintf(b, "%s, %s\n%d events in %.1f s on %d workers: %.2f seeds/s\n", counted(r.Seeds, "seed"), word, r.Events, r.Seconds, r.Parallel, r.SeedsPerSecond)
+	fmt.Fprintf(b, "%s, %s\n%d events in %.1f s on %d workers: %.2f seeds/s\n", sim.Counted(r.Seeds, "seed"), word, r.Events, r.Seconds, r.Parallel, r.SeedsPerSecond)
 	return b.Flush()
 }
 

@@ -61,7 +61,7 @@ func TestSweepOfFailures(t *testing.T) {
 			if code != c.exit {
 				t.Errorf("%v: exit code %d, want %d", c.args, code, c.exit)
 			}
-			if c.want != nil && !strings.Contains(stdout, fmt.Sprintf("FAILED invariant weights-valid: %s, exit 2\n  first: seed 3 of %s: ", counted(len(c.want), "seed"), file)) {
+			if c.want != nil && !strings.Contains(stdout, fmt.Sprintf("FAILED invariant weights-valid: %s, exit 2\n  first: seed 3 of %s: ", sim.Counted(len(c.want), "seed"), file)) {
 				t.Errorf("%v: the group is not told:\n%s", c.args, stdout)
 			}
 			raw, err := os.ReadFile(data)
