@@ -121,7 +121,7 @@ func (b *Bug) Find(most uint64) (seed uint64, by []string, err error) {
 
 // Bugs are all bugs that can be planted, by name.
 func Bugs() []Bug {
-	out := slices.Concat(diskBugs, wireBugs, feedBugs, chainBugs, nodeBugs, worldBugs)
+	out := slices.Concat(diskBugs, wireBugs, feedBugs, chainBugs, nodeBugs, worldBugs, rareBugs)
 	slices.SortFunc(out, func(a, b Bug) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -21,12 +22,22 @@ const invariantsPage = "../docs/invariants.md"
 // within as many seeds as it says; and docs/invariants.md tells of each
 // invariant, of each bug, and of the seed that found it.
 func TestEachBugIsFound(t *testing.T) {
+	page, err := os.ReadFile(invariantsPage)
+	if err != nil {
+		t.Fatal(err)
+	}
 	seeds := map[string]uint64{}
 	for _, b := range Bugs() {
 		t.Run(b.Name, func(t *testing.T) {
-			seed, by, err := b.Find(uint64(b.Seeds))
-			if err != nil {
-				t.Fatal(err)
+			seed, by := toldSeed(string(page), b.Name), []string(nil)
+			if seed > 1 && !*update { // the first that finds it, as it was looked for once
+				by = b.Found(ran(t, mustPlan(t, &b, seed), RunOptions{}))
+			}
+			if len(by) == 0 {
+				var err error
+				if seed, by, err = b.Find(uint64(b.Seeds)); err != nil {
+					t.Fatal(err)
+				}
 			}
 			if seed == 0 {
 				t.Fatalf("not found within %d seeds; want %v", b.Seeds, b.Finds)
@@ -43,21 +54,13 @@ func TestEachBugIsFound(t *testing.T) {
 					t.Errorf("not found within %d seeds by %v", b.Seeds, left)
 					break
 				}
-				p, err := b.Plan(next + 1)
-				if err != nil {
-					t.Fatal(err)
-				}
-				by = append(by, b.Found(ran(t, p, RunOptions{}))...)
+				by = append(by, b.Found(ran(t, mustPlan(t, &b, next+1), RunOptions{}))...)
 			}
 			seeds[b.Name] = seed
 		})
 	}
 	if t.Failed() {
 		return
-	}
-	page, err := os.ReadFile(invariantsPage)
-	if err != nil {
-		t.Fatal(err)
 	}
 	head, rest, ok := strings.Cut(string(page), " -update -->\n")
 	_, tail, end := strings.Cut(rest, "<!-- end -->")
@@ -74,6 +77,27 @@ func TestEachBugIsFound(t *testing.T) {
 	if d := gocmp.Diff(want, string(page)); d != "" {
 		t.Errorf("docs/invariants.md is not what it was made from; go test ./sim -run EachBugIsFound -update\n%s", d)
 	}
+}
+
+func mustPlan(t *testing.T, b *Bug, seed uint64) *Plan {
+	t.Helper()
+	p, err := b.Plan(seed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// toldSeed is the seed that the page says has found a bug, 0 for one it does not
+// know.
+func toldSeed(page, bug string) (seed uint64) {
+	_, row, _ := strings.Cut(page, "\n| `"+bug+"` |")
+	row, _, _ = strings.Cut(row, "\n")
+	cells := strings.Split(row, "|")
+	if len(cells) > 3 {
+		seed, _ = strconv.ParseUint(strings.TrimSpace(cells[2]), 10, 64)
+	}
+	return seed
 }
 
 // TestNoBugIsFoundWhereThereIsNone: the scenario of each bug, with what the bug
