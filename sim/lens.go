@@ -253,3 +253,16 @@ func (w *World) told(validator string, id bet.GameID, at time.Time) (bet.Game, b
 	}
 	return list[i-1].game, list[i-1].lied
 }
+
+// retold are the instants from which on the validator's feed told something else of
+// a game than before, between two instants.
+func (w *World) retold(validator string, id bet.GameID, from, to time.Time) (out []time.Time) {
+	if h := w.Host(validator); h != nil {
+		for _, t := range h.lens.told[id] {
+			if !t.at.Before(from) && !t.at.After(to) {
+				out = append(out, t.at)
+			}
+		}
+	}
+	return out
+}

@@ -27,12 +27,14 @@ func (r *recorder) facts() invariant.Facts {
 			return g.ResultAt, ok && g.Status == bet.Finished
 		},
 		Told:      w.told,
+		Retold:    w.retold,
 		ClockSkew: w.clockSkew(r.p.Scenario.Faults, r.p.End.Sub(r.p.Start)),
 		Disk:      w.diskOf,
 		Metagraph: func() *chain.Metagraph { return w.Chain.Metagraph(w.now()) },
 		Earned:    func(h chain.Hotkey) chain.Rao { return w.Chain.Earned(h).Total() },
 		Slack:     24*time.Hour + 2*(s.Node.FeedPoll+s.Node.ScoringInterval+s.Node.SettleDelay) + w.hindered(s.Faults, r.p.End.Sub(r.p.Start)),
 		Lag:       2*s.Node.MetagraphInterval + 2*time.Minute,
+		Round:     s.Node.ScoringInterval,
 		Recovery:  10 * time.Minute,
 		Troubled: func(from, to time.Time) time.Duration {
 			return w.troubled(from, to, s.Node.MetagraphInterval+afterTrouble)

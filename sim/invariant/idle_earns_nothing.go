@@ -18,8 +18,7 @@ func (r *idleEarnsNothing) judgeVote(s *Set, at time.Time, v *validator, w *vote
 	}
 	w.each(func(uid chain.UID, value uint16) {
 		h, since := w.holder(uid)
-		// A swap of hotkeys leaves the slot's time of registration as it was.
-		if came, ok := s.slots.came[h]; s.tooNew(since, w) || ok && at.Sub(came) < s.facts.Lag {
+		if s.tooNew(at, h, since, w) {
 			return
 		}
 		if o := v.owners[h]; r.judge() && (o == nil || !o.accepted && !v.unsettled(o)) {

@@ -53,6 +53,11 @@ type Facts struct {
 	// not the truth; false where it was. By it the validator is judged. As pure as
 	// the others. Optional: without it no feed lies.
 	Told func(validator string, id bet.GameID, at time.Time) (g bet.Game, lied bool)
+	// Retold are the instants within a time, both ends included and in order, from
+	// which on a validator's feed told something else of a game. An answer that was
+	// cut, garbled or too late has not told it: what was told before may be believed
+	// still. Optional: without it no feed lies.
+	Retold func(validator string, id bet.GameID, from, to time.Time) []time.Time
 	// ClockSkew is how far a validator's clock may be from the world's.
 	ClockSkew time.Duration
 	// Disk is what a validator's disk holds at this instant, by its hotkey: nil for
@@ -71,6 +76,8 @@ type Facts struct {
 	// Lag is how long a validator may go by a metagraph that has changed. Default
 	// an hour.
 	Lag time.Duration
+	// Round is how long weights may be made from one round of scoring. Default an hour.
+	Round time.Duration
 	// Recovery is how long a validator that was opened again may take to welcome
 	// who knocks. Default 10 min.
 	Recovery time.Duration
@@ -83,6 +90,7 @@ type Facts struct {
 const (
 	defaultSlack    = 24 * time.Hour
 	defaultLag      = time.Hour
+	defaultRound    = time.Hour
 	defaultRecovery = 10 * time.Minute
 	// newsLag is how long a validator may believe in a kick-off that the world
 	// has moved forward: as long as a long outage of the feed.
@@ -145,6 +153,7 @@ func New(f Facts, disabled map[string]string) *Set {
 		f.Troubled = func(from, to time.Time) time.Duration { return 0 }
 	}
 	orDefault(&f.Lag, defaultLag)
+	orDefault(&f.Round, defaultRound)
 	orDefault(&f.Recovery, defaultRecovery)
 	s := &Set{facts: f}
 	s.rules = []*rule{&s.budget.rule, &s.late.rule, &s.stored.rule, &s.settled.rule, &s.scored.rule,
@@ -277,6 +286,20 @@ func (s *Set) Finish(at time.Time) []Check {
 func (s *Set) Violated() bool {
 	for _, r := range s.rules {
 		if r.violations > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// lately asks about what a validator's feed told of a game within a time, each
+// time that it was something else: what was told until then, and what from then on.
+func (s *Set) lately(v *validator, id bet.GameID, from, to time.Time, ask func(asOf time.Time) bool) bool {
+	if s.facts.Retold == nil {
+		return false
+	}
+	for _, at := range s.facts.Retold(v.name, id, from, to) {
+		if ask(at.Add(-1)) || ask(at) {
 			return true
 		}
 	}

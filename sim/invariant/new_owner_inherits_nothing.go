@@ -13,7 +13,7 @@ type newOwnerInheritsNothing struct{ rule }
 func (r *newOwnerInheritsNothing) judgeVote(s *Set, at time.Time, v *validator, w *vote) {
 	w.each(func(uid chain.UID, value uint16) {
 		h, since := w.holder(uid)
-		if since == 0 || s.tooNew(since, w) || !r.judge() {
+		if since == 0 || s.tooNew(at, h, since, w) || !r.judge() {
 			return // theirs from the beginning, or too new to be known
 		}
 		if w.row.Fallback {
@@ -29,8 +29,11 @@ func (r *newOwnerInheritsNothing) judgeVote(s *Set, at time.Time, v *validator, 
 }
 
 // tooNew says whether somebody holds a slot since so short a time that a validator
-// need not know.
-func (s *Set) tooNew(since chain.Block, w *vote) bool {
+// need not know. A swap of hotkeys leaves the slot's time of registration as it was.
+func (s *Set) tooNew(at time.Time, h chain.Hotkey, since chain.Block, w *vote) bool {
+	if came, ok := s.slots.swaps[h]; ok && at.Sub(came) < s.facts.Lag {
+		return true
+	}
 	blockTime := s.facts.BlockTime
 	if blockTime == 0 {
 		blockTime = chain.BlockTime

@@ -33,14 +33,19 @@ func (r *noLateAcceptance) row(s *Set, at time.Time, v *validator, e *entry, row
 
 // started tells whether a validator must have known that a game had started at an
 // instant, or that there is no such game, by what was told until then and until a
-// later instant. A kick-off moved forward takes newsLag to become known.
+// later instant. A kick-off moved forward takes newsLag to become known, and so does
+// one that a feed no longer lies about.
 func (s *Set) started(v *validator, id bet.GameID, at, later time.Time) bool {
 	skew := s.facts.ClockSkew
 	early := at.Add(-skew)
+	open := func(asOf time.Time) bool {
+		start, ok := s.kickOff(v, id, asOf)
+		return ok && early.Before(start)
+	}
 	for _, asOf := range [...]time.Time{later, at.Add(skew), at, early, early.Add(-newsLag)} {
-		if start, ok := s.kickOff(v, id, asOf); ok && early.Before(start) {
+		if open(asOf) {
 			return false
 		}
 	}
-	return true
+	return !s.lately(v, id, early.Add(-newsLag), later, open)
 }

@@ -30,6 +30,7 @@ type slots struct {
 	uids  map[chain.Hotkey]chain.UID
 	left  map[chain.Hotkey]time.Time // when one that held a slot was first seen without
 	came  map[chain.Hotkey]time.Time // when one was first seen that had held none
+	swaps map[chain.Hotkey]time.Time // when one was first seen that was swapped in
 	paid  map[chain.Hotkey]chain.Rao // of those, all they had earned then
 	moved time.Time                  // when somebody came or went last; zero for never
 	order []chain.Hotkey             // of left: map order must reach no report
@@ -49,11 +50,15 @@ func (s *Set) look(at time.Time) {
 	for i := 0; same && i < len(m.Neurons); i++ {
 		same = m.Neurons[i].Hotkey == x.meta.Neurons[i].Hotkey
 	}
+	before := x.meta
 	x.meta = m
 	if same {
 		return
 	}
 	was := x.uids
+	if x.swaps == nil {
+		x.swaps = map[chain.Hotkey]time.Time{}
+	}
 	if x.came == nil {
 		x.came = map[chain.Hotkey]time.Time{}
 	}
@@ -63,6 +68,9 @@ func (s *Set) look(at time.Time) {
 			x.uids[h] = chain.UID(i)
 			if _, held := was[h]; x.known && !held {
 				x.came[h] = at
+				if i < len(before.Neurons) && before.Neurons[i].Hotkey != "" && before.Neurons[i].RegisteredAt == m.Neurons[i].RegisteredAt {
+					x.swaps[h] = at
+				}
 			}
 			delete(x.left, h)
 		}

@@ -29,10 +29,17 @@ func (r *settledOnce) early(s *Set, at time.Time, v *validator, e *entry, row *l
 		return
 	}
 	// A result that was withdrawn is believed for as long as news may take.
+	resulted := func(asOf time.Time) bool {
+		_, _, known := s.result(v, row.Game, asOf)
+		return known
+	}
 	for back := time.Duration(0); back <= s.facts.Slack; back += s.facts.Slack / looksBack {
-		if _, _, known := s.result(v, row.Game, at.Add(-back)); known {
+		if resulted(at.Add(-back)) {
 			return
 		}
+	}
+	if s.lately(v, row.Game, at.Add(-s.facts.Slack), at, resulted) {
+		return
 	}
 	e.early = true
 	r.violate(at, "%s is %s, and its game has no result", e.who(v), row.State)

@@ -17,8 +17,10 @@ type weightsFromScores struct{ rule }
 const sharesOff = 0.01
 
 func (r *weightsFromScores) judgeVote(s *Set, at time.Time, v *validator, w *vote) {
-	if w.row.Fallback || at.Sub(s.slots.moved) < s.facts.Lag || !r.judge() {
-		return // the validator may know other holders than the chain
+	// The round may have known other holders than the chain has: one who left and came
+	// back within it is not among its shares, and its row is that of the round before.
+	if w.row.Fallback || at.Sub(s.slots.moved) < s.facts.Lag+s.facts.Round || !r.judge() {
+		return
 	}
 	off := min(w.off(0, v.hotkey), w.off(1, v.hotkey))
 	if off > sharesOff {
